@@ -1,0 +1,1 @@
+"""The face to telescope software: wire format, commands, server."""

@@ -1,0 +1,85 @@
+"""One command that one client gave, and where its replies go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from fliswarm.camera import Reply
+
+RELAYED = {">": "d", ":": "i", "f": "w", "e": "w"}
+"""Message codes of a camera as its relay sends them on.
+
+Only the relay's own command may end for the client, so a camera's end is information
+and its failure a warning.
+"""
+
+
+class Sink(Protocol):
+    """Where the replies to one command go, in the format of its face."""
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        """Send a reply of our own."""
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        """Send a reply of a camera."""
+
+
+class Call:
+    """A command under way. It ends exactly once, whatever happens.
+
+    Parameters
+    ----------
+    body
+        What was asked, without the header.
+    sink
+        Where the replies go.
+    """
+
+    def __init__(self, body: str, sink: Sink) -> None:
+        self.body = body
+        self.ended = False
+        self._sink = sink
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        """Send a reply; after the end there is nobody to read one."""
+        if not self.ended:
+            self._sink.write(code, keywords)
+
+    def debug(self, **keywords: object) -> None:
+        """Send a detail."""
+        self.write("d", keywords)
+
+    def info(self, **keywords: object) -> None:
+        """Send information."""
+        self.write("i", keywords)
+
+    def warning(self, **keywords: object) -> None:
+        """Send a warning."""
+        self.write("w", keywords)
+
+    def error(self, **keywords: object) -> None:
+        """Send an error that does not end the command."""
+        self.write("e", keywords)
+
+    def finish(self, **keywords: object) -> None:
+        """End the command: done."""
+        self.write(":", keywords)
+        self.ended = True
+
+    def fail(self, **keywords: object) -> None:
+        """End the command: failed."""
+        self.write("f", keywords)
+        self.ended = True
+
+    def relay(self, reply: Reply) -> None:
+        """Send a camera's reply on; one that says nothing is kept back."""
+        if self.ended or not reply.data:
+            return
+        code = RELAYED.get(reply.code, reply.code)
+        helps = reply.data.get("help")
+        if isinstance(helps, list):
+            for line in (reply.sender, *helps):
+                self._sink.write(code, {"help": line})
+        else:
+            self._sink.relay(code, reply.sender, reply.data)

@@ -1,0 +1,190 @@
+"""The TCP server of the actor protocol: users, their lines, what is told to all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from fliswarm.actor import wire
+from fliswarm.actor.dispatch import Dispatcher
+from fliswarm.lines import LineReader
+
+log = logging.getLogger(__name__)
+
+LINE_LIMIT = 64 * 1024
+"""Bytes of the longest command line."""
+
+UNREAD_LIMIT = 8 * 1024 * 1024
+"""Bytes that wait for a client; one that reads nothing for longer is let go."""
+
+
+class ActorServer:
+    """Serves the actor protocol to any number of users.
+
+    Parameters
+    ----------
+    dispatcher
+        Runs the commands.
+    version
+        Told to each new user.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, version: str) -> None:
+        self._dispatcher = dispatcher
+        self._version = version
+        self._users: dict[int, _User] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Begin to listen."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _User(self), host, port)
+
+    @property
+    def port(self) -> int:
+        """The port that is served."""
+        assert self._server is not None  # noqa: S101  started by its maker
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Stop listening and let all users go."""
+        if self._server is not None:
+            self._server.close()
+        for user in list(self._users.values()):
+            user.close()
+
+    def broadcast(self, code: str, keywords: Mapping[str, object]) -> None:
+        """Tell all users something that answers no command."""
+        self.write_all(wire.reply(0, 0, code, wire.keywords(keywords)))
+
+    def relay_all(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        """Tell all users what a camera said by itself."""
+        self.write_all(wire.reply(0, 0, code, wire.relayed(sender, keywords)))
+
+    def write_all(self, line: str) -> None:
+        """Send a line to all users."""
+        for user in list(self._users.values()):
+            user.write(line)
+
+    def arrived(self, user: _User) -> int:
+        """Give a new user a number and tell everybody."""
+        number = max(self._users, default=0) + 1
+        self._users[number] = user
+        user.number = number
+        # A hub takes its own number from the first line it reads.
+        self.write_all(
+            wire.reply(
+                number,
+                0,
+                "i",
+                wire.keywords({"yourUserID": number, "num_users": len(self._users)}),
+            )
+        )
+        for other, known in sorted(self._users.items()):
+            self.broadcast("i", {"UserInfo": [other, known.address]})
+        self.write_all(wire.reply(number, 0, "i", f"version={self._version!r}"))
+        return number
+
+    def left(self, user: _User) -> None:
+        """Forget a user."""
+        self._users.pop(user.number, None)
+
+    def give(self, user: _User, line: str) -> None:
+        """Run a command line of a user."""
+        command = wire.parse(line)
+        if command is None:
+            self.broadcast("f", {"error": f"Could not parse command {line!r}"})
+            return
+        self._dispatcher.give(command.body, _LegacySink(user, command.number))
+
+
+class _LegacySink:
+    """Replies to one command of one user."""
+
+    def __init__(self, user: _User, command: int) -> None:
+        self._user = user
+        self._command = command
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        user = self._user
+        text = wire.keywords(keywords)
+        user.write(wire.reply(user.number, self._command, code, text))
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        user = self._user
+        text = wire.relayed(sender, keywords)
+        user.write(wire.reply(user.number, self._command, code, text))
+
+
+class BroadcastSink:
+    """Replies to a command that nobody gave: they go to all users."""
+
+    def __init__(self, server: ActorServer) -> None:
+        self._server = server
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        """Send a reply of our own; that the command began interests nobody."""
+        if code != ">":
+            self._server.broadcast(code, keywords)
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        """Send a camera's reply."""
+        self._server.relay_all(code, sender, keywords)
+
+
+class _User(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: ActorServer) -> None:
+        self.number = 0
+        self.address = ""
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._lines = LineReader(LINE_LIMIT)
+        self._unsent: list[str] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        self.address = transport.get_extra_info("peername")[0]
+        self._server.arrived(self)
+        log.info("user %d connected from %s", self.number, self.address)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._unsent.clear()
+        self._server.left(self)
+        log.info("user %d left%s", self.number, f": {exc}" if exc else "")
+
+    def data_received(self, data: bytes) -> None:
+        for line in self._lines.feed(data):
+            if text := line.strip():
+                self._server.give(self, text)
+        if self._lines.dropped:
+            problem = f"a command line of over {LINE_LIMIT} bytes is ignored"
+            text = wire.keywords({"error": problem})
+            self.write(wire.reply(self.number, 0, "f", text))
+
+    def write(self, line: str) -> None:
+        """Send a line, together with all others of this turn of the loop."""
+        if self._transport is None:
+            return
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(line)
+
+    def close(self) -> None:
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _flush(self) -> None:
+        if self._transport is None or not self._unsent:
+            return
+        self._transport.write("".join(self._unsent).encode("utf-8", "replace"))
+        self._unsent.clear()
+        if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
+            log.warning("user %d does not read; letting it go", self.number)
+            self._transport.abort()

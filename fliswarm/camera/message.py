@@ -1,0 +1,54 @@
+"""The lines that flicamera speaks: ``<id> <command>`` in, JSON objects out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+FINAL = frozenset(":f!")
+"""Message codes that end a command."""
+
+
+class Reply(NamedTuple):
+    """One line from a camera.
+
+    ``command`` is the number of the command it answers, or ``None`` for a line that
+    answers nobody; ``code`` is one of ``> i d w e : f !``; the order of ``data`` is
+    part of its meaning.
+    """
+
+    command: int | None
+    code: str
+    sender: str
+    data: Mapping[str, Any]
+
+
+def parse(line: str) -> Reply | None:
+    """Read one line; ``None`` for a message without a header, which says nothing.
+
+    Raises
+    ------
+    ValueError
+        When the line is not JSON, or not of flicamera's form.
+    """
+    try:
+        message = json.loads(line)
+        header = message["header"]
+        if not header:
+            return None
+        command = header["command_id"]
+        code = header["message_code"]
+        sender = header["sender"]
+        data = message["data"]
+        if not (
+            (command is None or type(command) is int)
+            and type(code) is str
+            and len(code) == 1
+            and type(sender) is str
+            and type(data) is dict
+        ):
+            raise ValueError("not a reply")
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a reply: {error!r}") from error
+    return Reply(command, code, sender, data)

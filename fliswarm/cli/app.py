@@ -1,0 +1,148 @@
+"""The ``fliswarm`` command group, and how errors reach its user."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from fliswarm import __version__
+from fliswarm.errors import FliswarmError, NotRunningError
+
+COMMANDS = {
+    "start": "daemon",
+    "stop": "daemon",
+    "restart": "daemon",
+    "actor": "daemon",
+    "dial-stdio": "daemon",
+    "status": "fleet",
+    "talk": "fleet",
+    "reconnect": "fleet",
+    "remove": "fleet",
+    "enable": "fleet",
+    "disable": "fleet",
+    "logs": "fleet",
+    "reload": "fleet",
+    "send": "fleet",
+    "provision": "site",
+    "up": "site",
+    "down": "site",
+}
+"""Which module of this package has which command; read only when it is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the group's own options said."""
+
+    config: Path | None
+    host: str | None
+    nodes: list[str] | None
+
+    def socket(self) -> Path:
+        """Return the control socket's path on this computer."""
+        from fliswarm import config
+        from fliswarm.control.address import default_socket
+
+        file = config.find(self.config)
+        written = config.load(file).control_socket if file.exists() else None
+        return written or default_socket()
+
+
+class _Group(click.Group):
+    """Finds commands by name and imports only the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [name for name in COMMANDS if name not in ("actor", "dial-stdio")]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"fliswarm.cli.{COMMANDS[name]}")
+        command: click.Command = getattr(module, name.replace("-", "_"))
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(HELP.items()))
+
+
+HELP = {
+    "up": "Provision the site, start the controller, launch all cameras.",
+    "down": "Remove the camera containers and stop the controller.",
+    "provision": "Run the playbooks over the site.",
+    "status": "Show the fleet; exits with 1 when fliswarm is not running.",
+    "talk": "Send a command to selected or all cameras.",
+    "reconnect": "Make containers as they should be and reconnect the cameras.",
+    "remove": "Stop and remove camera containers.",
+    "enable": "Let commands reach a node.",
+    "disable": "Leave a node out of all commands.",
+    "logs": "Show what a camera's program printed last.",
+    "send": "Send any actor command, as telescope software does.",
+    "reload": "Let the controller read its configuration again.",
+    "start": "Start the controller on this computer.",
+    "stop": "Stop the controller on this computer.",
+    "restart": "Stop the controller, then start it.",
+}
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+)
+@click.version_option(__version__, prog_name="fliswarm")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The controller's configuration. Default: $FLISWARM_CONFIG, "
+    "/etc/fliswarm/fliswarm.yaml, the packaged SDSS sites.",
+)
+@click.option(
+    "-H",
+    "--host",
+    envvar="FLISWARM_HOST",
+    help="Where the controller is: ssh://user@manager. Default: $FLISWARM_HOST, here.",
+)
+@click.option("--nodes", help="Comma-separated nodes to enable, for start.")
+@click.pass_context
+def fliswarm(
+    context: click.Context, config: Path | None, host: str | None, nodes: str | None
+) -> None:
+    """Run a fleet of camera computers as one."""
+    context.obj = Options(config, host, split(nodes))
+
+
+def split(names: str | None) -> list[str] | None:
+    """Return the names of a comma-separated list, ``None`` when there is no list."""
+    if names is None:
+        return None
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def main() -> None:
+    """Run the command line; errors become one message and an exit code."""
+    try:
+        fliswarm.main(standalone_mode=False, prog_name="fliswarm")
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("fliswarm: interrupted", err=True)
+        sys.exit(130)
+    except NotRunningError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except FliswarmError as error:
+        click.echo(f"fliswarm: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,181 @@
+"""Starting and stopping the controller on this computer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from fliswarm import config
+from fliswarm.cli.app import Options, split
+from fliswarm.control.address import default_socket
+from fliswarm.control.client import LocalControl
+from fliswarm.control.client import dial_stdio as join_stdio
+from fliswarm.errors import ConfigError, FliswarmError, NotRunningError
+
+START_LIMIT = 20.0
+"""Seconds for a controller to open its control socket."""
+
+STOP_LIMIT = 10.0
+"""Seconds for a controller to end its commands and go."""
+
+
+@click.command()
+@click.option("--debug", is_flag=True, help="Stay in the foreground.")
+@click.option("--log", "--log-file", "log_file", help="File for the program's output.")
+@click.option("--nodes", help="Comma-separated nodes to enable.")
+@click.option("--pid_file", "--pid-file", "pid_file", hidden=True)
+@click.pass_obj
+def start(
+    options: Options,
+    *,
+    debug: bool,
+    log_file: str | None,
+    nodes: str | None,
+    pid_file: str | None,
+) -> None:
+    """Start the controller on this computer."""
+    del pid_file  # the control socket tells who listens on it
+    names = split(nodes) if nodes is not None else options.nodes
+    file = config.find(options.config)
+    fleet = config.load(file, nodes=names)
+    socket = fleet.control_socket or default_socket()
+    if debug:
+        _serve(file, names, socket)
+        return
+    log_dir = fleet.actor.log_dir
+    default = Path(log_dir) / "fliswarm.log" if log_dir else None
+    _detach(file, names, socket, _log_path(log_file) or default)
+
+
+def _serve(file: Path, names: list[str] | None, socket: Path) -> None:
+    # These imports are the controller's; no other command waits for them.
+    from fliswarm.engine.docker import DockerEngines
+    from fliswarm.service import Service
+
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    engines = DockerEngines()
+
+    async def run() -> None:
+        await Service(lambda: config.load(file, nodes=names), engines).run(socket)
+
+    try:
+        asyncio.run(run())
+    finally:
+        engines.close()
+
+
+def _detach(
+    file: Path, names: list[str] | None, socket: Path, log_file: Path | None
+) -> None:
+    """Start a controller in a session of its own; return when it serves."""
+    if _running(socket) is not None:
+        raise FliswarmError(f"fliswarm is running already, on {socket}")
+    words = [sys.executable, "-m", "fliswarm", "-c", str(file.resolve())]
+    words += ["start", "--debug"]
+    if names is not None:
+        words += ["--nodes", ",".join(names)]
+    with _open_log(log_file) as output:
+        # S603: the program is this very one.
+        process = subprocess.Popen(  # noqa: S603
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_LIMIT
+    while _running(socket) is None:
+        where = f"; see {log_file}" if log_file else "; try start --debug"
+        if process.poll() is not None:
+            raise FliswarmError(f"fliswarm ended at once{where}")
+        if time.monotonic() > deadline:
+            raise FliswarmError(f"fliswarm did not serve in {START_LIMIT:g} s{where}")
+        time.sleep(0.1)
+    click.echo("fliswarm -- started")
+
+
+def _log_path(written: str | None) -> Path | None:
+    if written is None:
+        return None
+    return Path(os.path.expandvars(written)).expanduser().resolve()
+
+
+def _open_log(path: Path | None) -> BinaryIO:
+    """Open a new log file, with the previous one moved aside under its time."""
+    try:
+        if path is None:
+            return Path(os.devnull).open("ab")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            now = datetime.now(UTC).strftime("%Y-%m-%d_%H:%M:%S")
+            path.rename(path.with_name(f"{path.name}.{now}"))
+        return path.open("ab")
+    except OSError as error:
+        raise ConfigError(f"log file {path}", error.strerror or str(error)) from error
+
+
+def _running(socket: Path) -> int | None:
+    try:
+        with LocalControl(socket) as control:
+            return control.pid
+    except NotRunningError:
+        return None
+
+
+@click.command()
+@click.pass_obj
+def stop(options: Options) -> None:
+    """Stop the controller on this computer."""
+    socket = options.socket()
+    try:
+        with LocalControl(socket) as control:
+            os.kill(control.pid, signal.SIGTERM)
+            if not control.wait_end(STOP_LIMIT):
+                raise FliswarmError(
+                    f"fliswarm ({control.pid}) did not end in {STOP_LIMIT:g} s"
+                )
+    except NotRunningError:
+        click.echo("fliswarm is not running", err=True)
+        return
+    except PermissionError as error:
+        raise FliswarmError("fliswarm belongs to another user") from error
+    click.echo("fliswarm -- stopped")
+
+
+@click.command()
+@click.option("--log", "--log-file", "log_file", help="File for the program's output.")
+@click.option("--nodes", help="Comma-separated nodes to enable.")
+@click.pass_context
+def restart(context: click.Context, log_file: str | None, nodes: str | None) -> None:
+    """Stop the controller, then start it."""
+    context.invoke(stop)
+    context.invoke(start, log_file=log_file, nodes=nodes, debug=False, pid_file=None)
+
+
+@click.command(name="dial-stdio")
+@click.pass_obj
+def dial_stdio(options: Options) -> None:
+    """Join standard input and output with the control socket, for ssh."""
+    join_stdio(options.socket())
+
+
+@click.group()
+def actor() -> None:
+    """Start and stop the controller, as sdss-fliswarm spells it."""
+
+
+for _command in (start, stop, restart):
+    actor.add_command(_command)

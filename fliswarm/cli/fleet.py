@@ -1,0 +1,115 @@
+"""Commanding the fleet: the actor's commands, given to a controller here or far."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+
+from fliswarm.actor.commands import commands
+from fliswarm.cli.app import Options
+from fliswarm.cli.show import message_json, print_fleet, print_message, view
+from fliswarm.control.client import StreamControl, connect
+from fliswarm.errors import EXIT_FAILED
+
+
+def dial(options: Options) -> StreamControl:
+    """Connect to the controller that the options mean."""
+    # The socket's path matters only here, not on another computer.
+    return connect(options.host, options.socket())
+
+
+def give(control: StreamControl, words: Sequence[str], *, as_json: bool) -> bool:
+    """Give a command, print its replies, return whether it was done."""
+    console = Console()
+    done = False
+    for message in control.command(words):
+        if as_json:
+            print(message_json(message), flush=True)
+        else:
+            print_message(console, message)
+        done = message.code == ":"
+    return done
+
+
+def _forward(name: str) -> click.Command:
+    """Return a command that gives the actor's command of the same name."""
+    actual = commands.commands[name]
+
+    def callback(words: tuple[str, ...], *, as_json: bool) -> None:
+        options = click.get_current_context().find_object(Options)
+        assert options is not None  # noqa: S101  the group makes it
+        with dial(options) as control:
+            if not give(control, [name, *words], as_json=as_json):
+                raise click.exceptions.Exit(EXIT_FAILED)
+
+    return _Forwarded(
+        name,
+        actual,
+        callback=callback,
+        params=[
+            click.Argument(["words"], nargs=-1, type=click.UNPROCESSED),
+            click.Option(["--json", "as_json"], is_flag=True),
+        ],
+        context_settings={
+            "ignore_unknown_options": True,
+            "allow_interspersed_args": False,
+        },
+    )
+
+
+class _Forwarded(click.Command):
+    """A command whose words the controller parses, and whose help is known here."""
+
+    def __init__(self, name: str, actual: click.Command, **settings: object) -> None:
+        super().__init__(name, **settings)  # type: ignore[arg-type]
+        self._actual = actual
+
+    def get_help(self, ctx: click.Context) -> str:
+        shown = click.Context(self._actual, ctx.parent, info_name=self.name)
+        note = "  --json prints replies as JSON lines; give it first."
+        return f"{self._actual.get_help(shown)}\n{note}"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Everything but our own flag in front goes on as it was written.
+        as_json = bool(args) and args[0] == "--json"
+        if "--help" in args[: args.index("--") if "--" in args else None]:
+            click.echo(self.get_help(ctx))
+            ctx.exit()
+        ctx.params = {"words": tuple(args[as_json:]), "as_json": as_json}
+        return []
+
+
+talk = _forward("talk")
+reconnect = _forward("reconnect")
+remove = _forward("remove")
+enable = _forward("enable")
+disable = _forward("disable")
+logs = _forward("logs")
+reload = _forward("reload")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a node.")
+@click.pass_obj
+def status(options: Options, *, as_json: bool) -> None:
+    """Show the fleet; exits with 1 when fliswarm is not running."""
+    with dial(options) as control:
+        print_fleet(view(control), as_json=as_json)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Replies as JSON lines.")
+@click.pass_obj
+def send(options: Options, command: tuple[str, ...], *, as_json: bool) -> None:
+    """Send any actor command, as telescope software does.
+
+    A single word is taken as the whole command: fliswarm send 'talk -n gfa1 status'.
+    """
+    words = shlex.split(command[0]) if len(command) == 1 else list(command)
+    with dial(options) as control:
+        if not give(control, words, as_json=as_json):
+            raise click.exceptions.Exit(EXIT_FAILED)

@@ -1,0 +1,111 @@
+"""How replies and fleets look to people, and to programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fliswarm.control.client import Control, Message
+
+STYLES = {"w": "yellow", "e": "red", "f": "bold red", "!": "bold red", "d": "dim"}
+
+TALK_LIMIT = "5"
+"""Seconds that a table waits for a camera's temperature."""
+
+
+@dataclass(slots=True)
+class NodeView:
+    """A line of the fleet's table; ``temperature`` in degrees Celsius."""
+
+    node: str
+    host: str | None = None
+    host_alive: bool | None = None
+    docker_alive: bool | None = None
+    container: str | None = None
+    image: str | None = None
+    digest: str | None = None
+    camera: bool | None = None
+    temperature: float | None = None
+
+
+def view(control: Control) -> list[NodeView]:
+    """Ask a controller for its fleet."""
+    nodes: dict[str, NodeView] = {}
+    for message in control.command(["status", "--detail"]):
+        _note(nodes, message.data)
+    asked = ["talk", "--timeout", TALK_LIMIT, "status"]
+    for message in control.command(asked):
+        status = message.data.get("status")
+        if message.sender in nodes and isinstance(status, Mapping):
+            nodes[message.sender].temperature = status.get("temperature_ccd")
+    return list(nodes.values())
+
+
+def _note(nodes: dict[str, NodeView], data: Mapping[str, Any]) -> None:
+    for name in data.get("enabledNodes", ()):
+        nodes[name] = NodeView(name)
+    if found := data.get("node"):
+        node = nodes[found[0]]
+        node.host, node.host_alive, node.docker_alive = found[1], found[3], found[4]
+    if (found := data.get("container")) and found[1] != "NA":
+        nodes[found[0]].container = found[1]
+    if found := data.get("image"):
+        node = nodes[found[0]]
+        node.image, node.digest = found[1], None if found[2] == "NA" else found[2]
+    if found := data.get("camera"):
+        nodes[found[0]].camera = found[1]
+
+
+def print_fleet(nodes: Iterable[NodeView], *, as_json: bool) -> None:
+    """Print a fleet: a table, or one JSON object a line."""
+    if as_json:
+        for node in nodes:
+            print(json.dumps(asdict(node)))
+        return
+    table = Table("node", "host", "Docker", "container", "image digest", "camera")
+    table.add_column("temperature", justify="right")
+    for node in nodes:
+        cold = "" if node.temperature is None else f"{node.temperature:.1f} °C"
+        table.add_row(
+            node.node,
+            _state(node.host, good=node.host_alive),
+            _state("up" if node.docker_alive else "down", good=node.docker_alive),
+            node.container or "[red]none[/]",
+            (node.digest or "").removeprefix("sha256:")[:12],
+            _state("up" if node.camera else "down", good=node.camera),
+            cold,
+        )
+    Console().print(table)
+
+
+def _state(text: str | None, *, good: bool | None) -> str:
+    return f"[{'green' if good else 'red'}]{escape(text or '')}[/]"
+
+
+def print_message(console: Console, message: Message) -> None:
+    """Print one reply for people; the start and a bare end say nothing."""
+    if not message.data:
+        return
+    style = STYLES.get(message.code, "")
+    words = "  ".join(f"{key}={_value(item)}" for key, item in message.data.items())
+    line = f"{message.sender:<10} {message.code} {words}"
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _value(item: object) -> str:
+    if isinstance(item, Mapping):
+        return " ".join(f"{key}={_value(inner)}" for key, inner in item.items())
+    if isinstance(item, list):
+        return ",".join(_value(inner) for inner in item)
+    return str(item)
+
+
+def message_json(message: Message) -> str:
+    """Return one reply as a JSON line."""
+    return json.dumps(asdict(message))

@@ -1,0 +1,139 @@
+"""The operator's life: provision a site, bring its fleet up, take it down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fliswarm.cli.fleet import give
+from fliswarm.cli.show import print_fleet, view
+from fliswarm.control.client import SshControl
+from fliswarm.errors import EXIT_FAILED, ProvisionError
+from fliswarm.provision import (
+    Event,
+    Site,
+    Summary,
+    manager_ssh,
+    read_site,
+    run_playbook,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red"}
+
+
+def _site_options(function: F) -> F:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Events as JSON lines."),
+        click.option(
+            "-i",
+            "--inventory",
+            required=True,
+            envvar="FLISWARM_INVENTORY",
+            type=click.Path(path_type=Path),
+            help="The site's inventory. Default: $FLISWARM_INVENTORY.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@_site_options
+@click.option("--check", is_flag=True, help="Say what would change, change nothing.")
+@click.option("--limit", help="Only these hosts, as Ansible writes it.")
+@click.option("--tags", help="Only these tags.")
+def provision(
+    inventory: Path, limit: str | None, tags: str | None, *, check: bool, as_json: bool
+) -> None:
+    """Run the playbooks over the site."""
+    options = ["--check", "--diff"] if check else []
+    options += ["--limit", limit] if limit else []
+    options += ["--tags", tags] if tags else []
+    _require(_play("site", read_site(inventory), options, as_json=as_json))
+
+
+@click.command()
+@_site_options
+def up(inventory: Path, *, as_json: bool) -> None:
+    """Provision the site, start the controller, launch all cameras.
+
+    A node that fails is named, and the rest of the fleet is brought up.
+    """
+    site = read_site(inventory)
+    summary = _play("site", site, [], as_json=as_json)
+    if site.manager in summary.failed:
+        _require(summary)
+    with SshControl(manager_ssh(site)) as control:
+        launched = give(control, ["reconnect"], as_json=as_json)
+        print_fleet(view(control), as_json=as_json)
+    _require(summary)
+    if not launched:
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+@click.command()
+@_site_options
+def down(inventory: Path, *, as_json: bool) -> None:
+    """Remove the camera containers and stop the controller."""
+    _require(_play("down", read_site(inventory), [], as_json=as_json))
+
+
+def _require(summary: Summary) -> None:
+    if summary.failed:
+        words = "; ".join(
+            f"{host}: {summary.problems.get(host, 'failed')}" for host in summary.failed
+        )
+        raise ProvisionError(words)
+
+
+def _play(playbook: str, site: Site, options: list[str], *, as_json: bool) -> Summary:
+    if as_json:
+        summary = run_playbook(playbook, site, _print_json, options)
+        print(json.dumps({"kind": "summary", "hosts": summary.hosts}), flush=True)
+        return summary
+    console = Console()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        shown = progress.add_task(f"{playbook}: {site.inventory}", total=None)
+
+        def on_event(event: Event) -> None:
+            if event.kind == "task":
+                progress.update(shown, description=event.task)
+            elif event.kind in STYLES:
+                text = f"{event.host:<10} {event.kind:<11} {event.task}"
+                text += f": {event.text}" if event.text else ""
+                style = STYLES[event.kind]
+                progress.console.print(text, style=style, markup=False, highlight=False)
+
+        summary = run_playbook(playbook, site, on_event, options)
+    console.print(_table(summary))
+    return summary
+
+
+def _print_json(event: Event) -> None:
+    print(json.dumps(asdict(event)), flush=True)
+
+
+def _table(summary: Summary) -> Table:
+    kinds = ("ok", "changed", "failures", "dark")
+    table = Table(
+        "host", *("unreachable" if kind == "dark" else kind for kind in kinds)
+    )
+    for host, counts in sorted(summary.hosts.items()):
+        table.add_row(host, *(str(counts.get(kind, 0)) for kind in kinds))
+    return table

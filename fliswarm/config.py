@@ -1,0 +1,380 @@
+"""``fliswarm.yaml`` to the desired fleet; whatever is not understood is refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Hashable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from fliswarm.errors import ConfigError
+from fliswarm.model import ActorSettings, Fleet, Limits, Node, Power, Volume
+
+SYSTEM_CONFIG = Path("/etc/fliswarm/fliswarm.yaml")
+"""Where the ``controller`` role puts the configuration."""
+
+T = TypeVar("T", str, int, float, bool)
+
+_WORDS: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+class _Section:
+    """A mapping of the file, read key by key; what nobody asked for is an error."""
+
+    def __init__(self, file: Path, path: str, value: object) -> None:
+        self._file = file
+        self._path = path
+        if not isinstance(value, dict):
+            raise self.error("", f"must be a mapping, not {_show(value)}")
+        self._values: dict[str, Any] = {str(key): item for key, item in value.items()}
+        self._known: set[str] = set()
+        self._opened: dict[str, _Section] = {}
+
+    def error(self, key: str, problem: str) -> ConfigError:
+        path = "/".join(part for part in (self._path, key) if part)
+        return ConfigError(
+            f"{self._file}: {path}" if path else str(self._file), problem
+        )
+
+    def has(self, key: str) -> bool:
+        self._known.add(key)
+        return self._values.get(key) is not None
+
+    def raw(self, key: str) -> object:
+        self._known.add(key)
+        return self._values.get(key)
+
+    def get(self, key: str, kind: type[T]) -> T:
+        """Return a value that must be there."""
+        value = self.raw(key)
+        if value is None:
+            raise self.error(key, "is missing")
+        if kind is float and type(value) is int:
+            value = float(value)
+        # bool is an int in Python; a port of `true` is a mistake all the same.
+        if type(value) is not kind:
+            raise self.error(key, f"must be {_WORDS[kind]}, not {_show(value)}")
+        return value
+
+    def optional(self, key: str, kind: type[T]) -> T | None:
+        return self.get(key, kind) if self.has(key) else None
+
+    def port(self, key: str, default: int) -> int:
+        value = self.optional(key, int)
+        if value is None:
+            return default
+        if not 0 < value < 65536:
+            raise self.error(key, f"must be a TCP port (1 to 65535), not {value}")
+        return value
+
+    def names(self, key: str) -> list[str]:
+        value = self.raw(key)
+        if not isinstance(value, list) or not all(type(v) is str for v in value):
+            raise self.error(key, f"must be a list of names, not {_show(value)}")
+        return value
+
+    def section(self, key: str) -> _Section:
+        self._known.add(key)
+        if key not in self._opened:
+            path = f"{self._path}/{key}" if self._path else key
+            value = self._values.get(key)
+            self._opened[key] = _Section(
+                self._file, path, {} if value is None else value
+            )
+        return self._opened[key]
+
+    def sections(self) -> Iterator[tuple[str, _Section]]:
+        for key in self._values:
+            yield key, self.section(key)
+
+    def strings(self, key: str) -> dict[str, str]:
+        """Return a mapping of scalars as text, as environments and options are."""
+        section = self.section(key)
+        section._known.update(section._values)
+        for name, value in section._values.items():
+            if isinstance(value, dict | list) or value is None:
+                raise section.error(name, f"must be text, not {_show(value)}")
+        return {
+            name: ("true" if value else "false") if type(value) is bool else str(value)
+            for name, value in section._values.items()
+        }
+
+    def done(self) -> None:
+        """Refuse the keys that nobody asked for, here and below."""
+        for key in self._values:
+            if key not in self._known:
+                raise self.error(key, "is not a known key" + suggest(key, self._known))
+        for section in self._opened.values():
+            section.done()
+
+
+def _show(value: object) -> str:
+    return "empty" if value is None else f"{type(value).__name__} {value!r}"
+
+
+def suggest(word: str, known: set[str]) -> str:
+    """Return ``"; did you mean ...?"`` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def find(explicit: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the configuration file to use.
+
+    In order: the one asked for, ``$FLISWARM_CONFIG``, ``/etc/fliswarm/fliswarm.yaml``,
+    and the packaged one with the two SDSS sites.
+    """
+    if explicit is not None:
+        return explicit
+    if named := environment.get("FLISWARM_CONFIG"):
+        return Path(named)
+    if SYSTEM_CONFIG.exists():
+        return SYSTEM_CONFIG
+    return Path(str(resources.files("fliswarm").joinpath("etc/fliswarm.yaml")))
+
+
+def load(
+    file: Path,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    nodes: list[str] | None = None,
+) -> Fleet:
+    """Read a configuration file, whole and strictly.
+
+    Parameters
+    ----------
+    file
+        The file; the format of sdss-fliswarm 0.7 is accepted as it is.
+    environment
+        ``OBSERVATORY`` in it chooses the site.
+    nodes
+        Names of the enabled nodes, instead of the file's ``enabled_nodes``.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, the path of the key and what is wrong with it.
+    """
+    top = _Section(file, "", _read(file))
+    power = _SitePower(top.section("power"))
+    sites = {
+        observatory: {name: _node(name, node, power) for name, node in site.sections()}
+        for observatory, site in top.section("nodes").sections()
+    }
+    observatory = _observatory(top, sites, environment)
+    fleet = Fleet(
+        observatory=observatory,
+        nodes=sites[observatory],
+        enabled=_enabled(top, observatory, sites, nodes),
+        image=_image(top),
+        registry=top.optional("registry", str),
+        container_name=top.optional("container_name", str) or "flicamera",
+        volumes=tuple(_volumes(top.section("volumes"))),
+        privileged=True if (flag := top.optional("privileged", bool)) is None else flag,
+        restart_policy=_restart_policy(top),
+        limits=_limits(top),
+        ping_timeout=top.optional("ping_timeout", float) or 0.6,
+        actor=_actor(top.section("actor")),
+        control_socket=_control(top.section("control")),
+    )
+    # The original's file has it, and the original never reads it.
+    top.raw("reboot_command")
+    top.done()
+    return fleet
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not a lost value."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read(file: Path) -> object:
+    try:
+        # S506: the loader is a SafeLoader.
+        return yaml.load(file.read_text("utf-8"), _Loader) or {}  # noqa: S506
+    except OSError as error:
+        raise ConfigError(str(file), error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(file), f"is not UTF-8 text: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise ConfigError(where, error.problem or "is not YAML") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(str(file), f"is not YAML: {error}") from error
+
+
+def _observatory(
+    top: _Section,
+    sites: Mapping[str, Mapping[str, Node]],
+    environment: Mapping[str, str],
+) -> str:
+    written = top.optional("observatory", str)
+    if not sites:
+        raise top.error("nodes", "is missing or empty: no site has any node")
+    chosen = environment.get("OBSERVATORY") or written or next(iter(sites))
+    if chosen not in sites:
+        origin = "$OBSERVATORY" if environment.get("OBSERVATORY") else "observatory"
+        raise top.error(
+            "nodes", f"has no site '{chosen}' ({origin}); it has {', '.join(sites)}"
+        )
+    return chosen
+
+
+def _node(name: str, node: _Section, site_power: _SitePower) -> Node:
+    host = node.get("host", str)
+    return Node(
+        name=name,
+        host=host,
+        engine=_engine(node, host),
+        port=node.port("port", 19995),
+        user=node.optional("user", str) or "sdss",
+        uid=node.optional("docker-uid", int),
+        gid=node.optional("docker-gid", int),
+        category=node.optional("category", str),
+        power=_power(node, site_power),
+        environment=node.strings("environment"),
+    )
+
+
+def _engine(node: _Section, host: str) -> str:
+    engine = node.optional("docker-client", str) or f"tcp://{host}:2375"
+    if not engine.startswith(("tcp://", "unix://")):
+        raise node.error(
+            "docker-client", f"must begin with tcp:// or unix://, not '{engine}'"
+        )
+    return engine
+
+
+class _SitePower:
+    """The site's way of switching power, which a node's own keys override."""
+
+    def __init__(self, section: _Section) -> None:
+        self.values = self.read(section)
+
+    @staticmethod
+    def read(section: _Section) -> dict[str, str]:
+        command = section.section("command")
+        values = {
+            "actor": section.optional("actor", str),
+            "poweron": command.optional("poweron", str),
+            "poweroff": command.optional("poweroff", str),
+        }
+        return {key: value for key, value in values.items() if value}
+
+
+def _power(node: _Section, site: _SitePower) -> Power | None:
+    if not node.has("power"):
+        return None
+    own = node.section("power")
+    values = {**site.values, **_SitePower.read(own)}
+    for key in ("actor", "poweron", "poweroff"):
+        if key not in values:
+            raise own.error(key, "is neither here nor in the site's 'power'")
+    return Power(device=own.get("device", str), **values)
+
+
+def _enabled(
+    top: _Section,
+    observatory: str,
+    sites: Mapping[str, Mapping[str, Node]],
+    asked: list[str] | None,
+) -> tuple[str, ...]:
+    section = top.section("enabled_nodes")
+    enabled = {site: list(nodes) for site, nodes in sites.items()}
+    for site in sites:
+        if section.has(site):
+            enabled[site] = section.names(site)
+        for name in enabled[site]:
+            if name not in sites[site]:
+                raise section.error(site, _not_a_node(name, site, sites[site]))
+    for name in asked or ():
+        if name not in sites[observatory]:
+            raise ConfigError(
+                "--nodes", _not_a_node(name, observatory, sites[observatory])
+            )
+    return tuple(dict.fromkeys(enabled[observatory] if asked is None else asked))
+
+
+def _not_a_node(name: str, site: str, nodes: Mapping[str, Node]) -> str:
+    hint = suggest(name, set(nodes)) or f"; it has {', '.join(nodes)}"
+    return f"'{name}' is not a node of {site}{hint}"
+
+
+def _image(top: _Section) -> str:
+    image = top.get("image", str)
+    if not image or any(char.isspace() for char in image):
+        raise top.error("image", f"must be an image's name, not '{image}'")
+    return image
+
+
+def _volumes(volumes: _Section) -> Iterator[Volume]:
+    for name, section in volumes.sections():
+        options = section.strings("opts")
+        if not options.get("device", "").lstrip(":").startswith("/"):
+            raise section.error(
+                "opts/device", "must be there: its path is also the mount point"
+            )
+        yield Volume(name, section.optional("driver", str) or "local", options)
+
+
+def _restart_policy(top: _Section) -> str:
+    policies = ("no", "on-failure", "always", "unless-stopped")
+    policy = top.optional("restart_policy", str) or "unless-stopped"
+    if policy not in policies:
+        raise top.error("restart_policy", f"must be one of {', '.join(policies)}")
+    return policy
+
+
+def _limits(top: _Section) -> Limits:
+    if not top.has("limits"):
+        return Limits()
+    section = top.section("limits")
+    limits = Limits(section.optional("memory", str), section.optional("cpus", float))
+    if limits.cpus is not None and limits.cpus <= 0:
+        raise section.error("cpus", f"must be more than 0, not {limits.cpus}")
+    return limits
+
+
+def _actor(section: _Section) -> ActorSettings:
+    actor = ActorSettings(
+        name=section.optional("name", str) or "fliswarm",
+        host=section.optional("host", str) or "0.0.0.0",
+        port=section.port("port", 19996),
+        tron_host=section.optional("tron_host", str),
+        tron_port=section.port("tron_port", 6093),
+        log_dir=section.optional("log_dir", str),
+    )
+    # Settings of the original's actor library that have no meaning here.
+    for key in ("additional_properties", "models", "schema", "store", "verbose"):
+        section.raw(key)
+    section.raw("version")
+    return actor
+
+
+def _control(section: _Section) -> Path | None:
+    socket = section.optional("socket", str)
+    return Path(socket) if socket else None

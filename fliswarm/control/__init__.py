@@ -1,0 +1,1 @@
+"""The face to people: the same commands as JSON lines on a unix socket."""

@@ -1,0 +1,152 @@
+"""The control socket's server. The socket's permissions say who may command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from fliswarm.actor.dispatch import Dispatcher
+from fliswarm.errors import ConfigError, FliswarmError
+from fliswarm.lines import LineReader
+
+LINE_LIMIT = 64 * 1024
+"""Bytes of the longest request."""
+
+UNREAD_LIMIT = 8 * 1024 * 1024
+"""Bytes that wait for a client; one that reads nothing for longer is let go."""
+
+
+class ControlServer:
+    """Serves ``<number> <command>`` lines; answers in flicamera's JSON lines.
+
+    Parameters
+    ----------
+    dispatcher
+        Runs the commands.
+    name
+        The sender of our own replies; a camera's replies carry the camera's name.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, name: str) -> None:
+        self.dispatcher = dispatcher
+        self.name = name
+        self._server: asyncio.Server | None = None
+        self._clients: set[_Client] = set()
+
+    async def start(self, path: Path) -> None:
+        """Begin to listen on a socket that its owner and group may use.
+
+        Raises
+        ------
+        FliswarmError
+            When another controller listens there already, or the path cannot be used.
+        """
+        _claim(path)
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_unix_server(lambda: _Client(self), path)
+            path.chmod(0o660)
+        except OSError as error:
+            raise ConfigError(f"control socket {path}", str(error)) from error
+
+    async def close(self) -> None:
+        """Stop listening and let all clients go."""
+        if self._server is not None:
+            self._server.close()
+        for client in list(self._clients):
+            client.close()
+
+    def arrived(self, client: _Client) -> None:
+        """Remember a client."""
+        self._clients.add(client)
+
+    def left(self, client: _Client) -> None:
+        """Forget a client."""
+        self._clients.discard(client)
+
+
+def _claim(path: Path) -> None:
+    """Take a path over from a controller that is gone, never from one that runs."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        path.unlink()
+    except OSError as error:
+        raise ConfigError(f"control socket {path}", str(error)) from error
+    else:
+        raise FliswarmError(f"fliswarm is running already, on {path}")
+
+
+class _Client(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._lines = LineReader(LINE_LIMIT)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        self._server.arrived(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._transport = None
+        self._server.left(self)
+
+    def data_received(self, data: bytes) -> None:
+        for line in self._lines.feed(data):
+            number, _, body = line.strip().partition(" ")
+            if number.isdecimal() and len(number) < 19 and body.strip():
+                sink = _JsonSink(self, int(number), self._server.name)
+                self._server.dispatcher.give(body.strip(), sink)
+            elif line.strip():
+                self._refuse(f"not of the form '<number> <command>': {line[:80]!r}")
+        if self._lines.dropped:
+            self._refuse(f"a request of over {LINE_LIMIT} bytes is ignored")
+
+    def write(self, message: Mapping[str, object]) -> None:
+        if self._transport is None:
+            return
+        self._transport.write(json.dumps(message).encode() + b"\n")
+        if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
+            self._transport.abort()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _refuse(self, problem: str) -> None:
+        _JsonSink(self, 0, self._server.name).write("f", {"error": problem})
+
+
+class _JsonSink:
+    """Replies to one command."""
+
+    def __init__(self, client: _Client, command: int, name: str) -> None:
+        self._client = client
+        self._command = command
+        self._name = name
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        self._send(code, self._name, keywords)
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        self._send(code, sender, keywords)
+
+    def _send(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        header = {
+            "command_id": self._command,
+            "commander_id": None,
+            "message_code": code,
+            "internal": False,
+            "sender": sender,
+        }
+        self._client.write({"header": header, "data": keywords})

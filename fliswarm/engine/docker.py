@@ -1,0 +1,339 @@
+"""The real Docker Engine, over TCP: the only module that imports ``docker``.
+
+The SDK blocks, so each call runs in a thread; a connection is tried first without
+one, so that nodes that are switched off never hold a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import docker
+import docker.constants
+import docker.errors
+import requests
+import urllib3.exceptions
+from docker.types import Mount
+
+from fliswarm.errors import (
+    EngineError,
+    EngineUnreachableError,
+    ImageUnavailableError,
+)
+from fliswarm.model import (
+    LABEL_NODE,
+    LABEL_SPEC,
+    Container,
+    ContainerSpec,
+    Image,
+    Node,
+    Observation,
+    Volume,
+)
+
+T = TypeVar("T")
+
+CONNECT_LIMIT = 2.0
+"""Seconds for a node on the same network to accept a connection."""
+
+LOOK_LIMIT = 5
+"""Seconds for an engine to answer a question."""
+
+ACT_LIMIT = 120
+"""Seconds for an engine to act: a start waits for its NFS mounts, a pull for data."""
+
+USB_BUS = "/dev/bus/usb"
+
+USB_DEVICES = "c 189:* rmw"
+"""Device cgroup rule for the major number of USB device files."""
+
+CPU_PERIOD = 100_000
+"""Scheduling period in microseconds. A quota of it may exceed the host's processors,
+where the engine refuses a plain number of processors that the host has not."""
+
+
+class DockerEngines:
+    """Makes engines that share one bounded set of threads.
+
+    Parameters
+    ----------
+    threads
+        How many calls may be under way at once, over all nodes.
+    """
+
+    def __init__(self, threads: int = 64) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
+
+    def __call__(self, node: Node) -> DockerEngine:
+        """Return the engine of a node; contacts nobody yet."""
+        return DockerEngine(node.name, node.engine, self._pool)
+
+    def close(self) -> None:
+        """Let calls under way run to their time limits, and start no other."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class DockerEngine:
+    """The Docker Engine of one node; see `fliswarm.engine.protocol.Engine`."""
+
+    def __init__(self, node: str, address: str, pool: ThreadPoolExecutor) -> None:
+        self._node = node
+        self._address = address
+        self._pool = pool
+        self._clients: dict[int, docker.APIClient] = {}
+
+    async def ping(self) -> None:
+        """See `Engine.ping`."""
+        await self._call(LOOK_LIMIT, lambda api: api.ping())
+
+    async def observe(self, wanted: ContainerSpec) -> Observation:
+        """See `Engine.observe`."""
+        return await self._call(LOOK_LIMIT, lambda api: _observe(api, wanted))
+
+    async def pull(self, image: str) -> Image:
+        """See `Engine.pull`."""
+        return await self._call(ACT_LIMIT, lambda api: self._pull(api, image))
+
+    async def create_volume(self, volume: Volume) -> None:
+        """See `Engine.create_volume`."""
+        await self._call(
+            ACT_LIMIT,
+            lambda api: api.create_volume(
+                volume.docker_name,
+                volume.driver,
+                dict(volume.options),
+                labels={LABEL_NODE: self._node},
+            ),
+        )
+
+    async def remove_volume(self, docker_name: str) -> None:
+        """See `Engine.remove_volume`."""
+        await self._call(ACT_LIMIT, lambda api: api.remove_volume(docker_name))
+
+    async def run(self, wanted: ContainerSpec) -> str:
+        """See `Engine.run`."""
+        return await self._call(ACT_LIMIT, lambda api: _run(api, wanted))
+
+    async def start(self, container: str) -> None:
+        """See `Engine.start`."""
+        await self._call(ACT_LIMIT, lambda api: api.start(container))
+
+    async def stop(self, container: str, grace: float) -> None:
+        """See `Engine.stop`."""
+        await self._call(
+            ACT_LIMIT, lambda api: api.stop(container, timeout=round(grace))
+        )
+
+    async def rename(self, container: str, name: str) -> None:
+        """See `Engine.rename`."""
+        await self._call(LOOK_LIMIT, lambda api: api.rename(container, name))
+
+    async def remove(self, container: str) -> None:
+        """See `Engine.remove`."""
+        await self._call(
+            ACT_LIMIT, lambda api: api.remove_container(container, force=True)
+        )
+
+    async def logs(self, container: str, lines: int) -> str:
+        """See `Engine.logs`."""
+        output: bytes = await self._call(
+            LOOK_LIMIT, lambda api: api.logs(container, tail=lines)
+        )
+        return output.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            client.close()
+
+    async def _call(self, limit: int, act: Callable[[docker.APIClient], T]) -> T:
+        await self._knock()
+
+        def work() -> T:
+            with self._translated():
+                return act(self._client(limit))
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def _knock(self) -> None:
+        """Find out without a thread whether anybody listens."""
+        address = urlsplit(self._address)
+        if address.hostname is None:
+            return
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT):
+                _, writer = await asyncio.open_connection(
+                    address.hostname, address.port or 2375
+                )
+        except ConnectionRefusedError as error:
+            raise EngineUnreachableError(
+                self._node,
+                f"no Docker Engine listens on {self._address}",
+                host_alive=True,
+            ) from error
+        except OSError as error:  # TimeoutError is one
+            reason = error.strerror or "does not answer"
+            raise EngineUnreachableError(
+                self._node, f"{self._address}: {reason}"
+            ) from error
+        writer.close()
+
+    def _client(self, limit: int) -> docker.APIClient:
+        if limit not in self._clients:
+            newest = docker.constants.DEFAULT_DOCKER_API_VERSION
+            client = self._connect(newest, limit)
+            served: str = client.version(api_version=False)["ApiVersion"]
+            if _number(served) < _number(newest):
+                client.close()
+                client = self._connect(served, limit)
+            self._clients[limit] = client
+        return self._clients[limit]
+
+    def _connect(self, version: str, limit: int) -> docker.APIClient:
+        client = docker.APIClient(self._address, version=version, timeout=limit)
+        # Proxies and certificate bundles in the environment are for the Internet;
+        # an engine is on the observatory's own network.
+        client.trust_env = False
+        return client
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except docker.errors.ImageNotFound as error:
+            raise ImageUnavailableError(self._node, _words(error)) from error
+        except docker.errors.APIError as error:
+            raise EngineError(self._node, _words(error)) from error
+        except (
+            docker.errors.DockerException,
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+        ) as error:
+            # The next call negotiates anew: the engine may come back as another one.
+            self.close()
+            raise EngineUnreachableError(
+                self._node,
+                f"the Docker Engine on {self._address} does not answer as it should: "
+                f"{error}",
+                host_alive=True,
+            ) from error
+
+    def _pull(self, api: docker.APIClient, name: str) -> Image:
+        repository, tag = _split(name)
+        try:
+            events = api.pull(repository, tag, stream=True, decode=True)
+            problem = next((e["error"] for e in events if "error" in e), None)
+        except docker.errors.APIError as error:
+            problem = _words(error)
+        # When the registry is down, what the node has already is as good.
+        image = _image(api, name)
+        if image is None:
+            raise ImageUnavailableError(
+                self._node, f"image {name} is not to be had: {problem}"
+            )
+        return image
+
+
+def _observe(api: docker.APIClient, wanted: ContainerSpec) -> Observation:
+    ours: list[Container] = []
+    foreign = None
+    for found in api.containers(all=True):
+        labels = found.get("Labels") or {}
+        names = [name.removeprefix("/") for name in found.get("Names") or ()]
+        if labels.get(LABEL_NODE) == wanted.node:
+            ours.append(_container(found, names, labels))
+        elif wanted.name in names:
+            foreign = found["Id"]
+    answer = api.volumes(filters={"label": f"{LABEL_NODE}={wanted.node}"})
+    volumes = frozenset(volume["Name"] for volume in answer.get("Volumes") or ())
+    image = _image(api, wanted.image)
+    return Observation(wanted.node, tuple(ours), volumes, image, foreign)
+
+
+def _container(
+    found: dict[str, Any], names: list[str], labels: dict[str, str]
+) -> Container:
+    try:
+        spec = json.loads(labels.get(LABEL_SPEC, "{}"))
+    except ValueError:
+        spec = {}
+    return Container(
+        id=found["Id"],
+        name=names[0] if names else "",
+        running=found["State"] == "running",
+        image_id=found["ImageID"],
+        spec=spec if isinstance(spec, dict) else {},
+    )
+
+
+def _image(api: docker.APIClient, name: str) -> Image | None:
+    try:
+        found: dict[str, Any] = api.inspect_image(name)  # type: ignore[no-untyped-call]
+    except docker.errors.ImageNotFound:
+        return None
+    repository, _ = _split(name)
+    digests = (digest.split("@") for digest in found.get("RepoDigests") or ())
+    return Image(found["Id"], next((d for r, d in digests if r == repository), None))
+
+
+def _run(api: docker.APIClient, wanted: ContainerSpec) -> str:
+    mounts = [Mount(volume.target, volume.docker_name) for volume in wanted.volumes]
+    # A container's own /dev is a copy made at its start. Only the bind shows the
+    # device file of a camera that is plugged in, or switched on, later.
+    mounts.append(Mount(USB_BUS, USB_BUS, type="bind"))
+    cpus = wanted.limits.cpus
+    host_config = api.create_host_config(
+        privileged=wanted.privileged,
+        device_cgroup_rules=None if wanted.privileged else [USB_DEVICES],
+        network_mode=wanted.network,
+        mounts=mounts,
+        mem_limit=wanted.limits.memory,
+        cpu_period=None if cpus is None else CPU_PERIOD,
+        cpu_quota=None if cpus is None else round(cpus * CPU_PERIOD),
+        restart_policy={"Name": wanted.restart_policy},
+        init=True,
+    )
+    created = api.create_container(
+        wanted.image,
+        name=wanted.name,
+        environment=dict(wanted.environment),
+        user=wanted.user,
+        labels={
+            LABEL_NODE: wanted.node,
+            LABEL_SPEC: json.dumps(wanted.fields(), sort_keys=True),
+        },
+        host_config=host_config,
+    )
+    container: str = created["Id"]
+    try:
+        api.start(container)
+    except docker.errors.APIError:
+        api.remove_container(container, force=True)
+        raise
+    return container
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Split an image's name into repository and tag; a port is not a tag."""
+    if "@" in name:
+        repository, _, digest = name.partition("@")
+        return repository, digest
+    head, slash, last = name.rpartition("/")
+    repository, _, tag = last.partition(":")
+    return f"{head}{slash}{repository}", tag or "latest"
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _words(error: docker.errors.APIError) -> str:
+    return str(error.explanation or error)

@@ -1,0 +1,62 @@
+"""What the fleet asks of a Docker Engine. Each call ends within its time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from fliswarm.model import ContainerSpec, Image, Node, Observation, Volume
+
+
+class Engine(Protocol):
+    """The Docker Engine of one node.
+
+    Every method raises `fliswarm.errors.EngineError`; when nothing answered in time,
+    its subclass `fliswarm.errors.EngineUnreachableError`.
+    """
+
+    async def ping(self) -> None:
+        """Return when the engine answers."""
+
+    async def observe(self, wanted: ContainerSpec) -> Observation:
+        """Return what the engine has of ours, and the image that ``wanted`` names."""
+
+    async def pull(self, image: str) -> Image:
+        """Bring an image from its registry, or take the local copy when that is down.
+
+        Raises
+        ------
+        fliswarm.errors.ImageUnavailableError
+            When it is in neither place.
+        """
+
+    async def create_volume(self, volume: Volume) -> None:
+        """Make a volume with our label."""
+
+    async def remove_volume(self, docker_name: str) -> None:
+        """Remove a volume; the data it mounts are elsewhere, and stay."""
+
+    async def run(self, wanted: ContainerSpec) -> str:
+        """Make and start a container with our labels; return its id."""
+
+    async def start(self, container: str) -> None:
+        """Start a container that exists, by id."""
+
+    async def stop(self, container: str, grace: float) -> None:
+        """Ask a container to end, by id; kill it after ``grace`` seconds."""
+
+    async def rename(self, container: str, name: str) -> None:
+        """Give a container, by id, another name."""
+
+    async def remove(self, container: str) -> None:
+        """Remove a container, by id, running or not."""
+
+    async def logs(self, container: str, lines: int) -> str:
+        """Return the last lines that a container, by id, has printed."""
+
+    def close(self) -> None:
+        """Give back what the engine's client holds."""
+
+
+Connect = Callable[[Node], Engine]
+"""Makes the engine of a node; contacts nobody yet."""

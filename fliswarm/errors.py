@@ -1,0 +1,123 @@
+"""The error tree: each error names what went wrong and where, and its exit code."""
+
+from __future__ import annotations
+
+EXIT_FAILED = 1
+"""The program is not running, or a command ended with ``f``."""
+
+EXIT_USAGE = 2
+"""The command line itself is wrong (click's own code)."""
+
+EXIT_CONFIG = 3
+"""A configuration file or an inventory is wrong."""
+
+EXIT_UNREACHABLE = 4
+"""The controller, a node, its engine or its camera cannot be reached."""
+
+EXIT_PROVISION = 5
+"""A playbook failed."""
+
+
+class FliswarmError(Exception):
+    """Base of all errors a user can cause or meet."""
+
+    exit_code = EXIT_FAILED
+
+
+class ConfigError(FliswarmError):
+    """A value in a file is not acceptable.
+
+    Parameters
+    ----------
+    where
+        The file, and the path of the key in it (``nodes/APO/gfa1/port``).
+    problem
+        What is wrong with it.
+    """
+
+    exit_code = EXIT_CONFIG
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.where = where
+        self.problem = problem
+
+
+class SelectionError(FliswarmError):
+    """A selection names no node, or a node that does not exist."""
+
+    exit_code = EXIT_USAGE
+
+
+class NotRunningError(FliswarmError):
+    """No controller answers on the control socket."""
+
+
+class EngineError(FliswarmError):
+    """A Docker Engine refused or failed an action.
+
+    Parameters
+    ----------
+    node
+        Name of the node whose engine it is.
+    problem
+        The engine's own words.
+    """
+
+    exit_code = EXIT_UNREACHABLE
+
+    def __init__(self, node: str, problem: str) -> None:
+        super().__init__(f"{node}: {problem}")
+        self.node = node
+        self.problem = problem
+
+
+class EngineUnreachableError(EngineError):
+    """A Docker Engine did not answer within its time limit.
+
+    Parameters
+    ----------
+    node, problem
+        As for `EngineError`.
+    host_alive
+        Whether the node itself answered: it refused the connection, or accepted it.
+    """
+
+    def __init__(self, node: str, problem: str, *, host_alive: bool = False) -> None:
+        super().__init__(node, problem)
+        self.host_alive = host_alive
+
+
+class ImageUnavailableError(EngineError):
+    """An image is neither in its registry nor on the node."""
+
+
+class CameraError(FliswarmError):
+    """The link to a camera is down, or broke while a command was running.
+
+    Parameters
+    ----------
+    node
+        Name of the camera's node.
+    problem
+        What happened to the link.
+    """
+
+    exit_code = EXIT_UNREACHABLE
+
+    def __init__(self, node: str, problem: str) -> None:
+        super().__init__(f"{node}: {problem}")
+        self.node = node
+        self.problem = problem
+
+
+class ControlError(FliswarmError):
+    """The control connection ended before the command did."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+class ProvisionError(FliswarmError):
+    """A playbook could not be run, or failed on some host."""
+
+    exit_code = EXIT_PROVISION

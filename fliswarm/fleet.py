@@ -1,0 +1,255 @@
+"""The live fleet: keeps every node's links up and fans commands out to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from fliswarm.camera import CameraLink, Exchange, Outcome, Reply
+from fliswarm.engine import Connect
+from fliswarm.errors import CameraError, FliswarmError
+from fliswarm.model import Fleet, Node, NodeStatus
+from fliswarm.node import LiveNode, Report
+from fliswarm.plan import Plan
+from fliswarm.selection import select
+
+
+@dataclass(frozen=True, slots=True)
+class TalkResult:
+    """How one camera's part of a `LiveFleet.talk` ended."""
+
+    node: str
+    outcome: Outcome
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """How one node's part of a change ended; ``error`` is ``None`` when it worked."""
+
+    node: str
+    changed: bool
+    error: FliswarmError | None = None
+
+
+class Listener:
+    """Gets what happens in the fleet by itself. The base class ignores it all."""
+
+    def camera_said(self, reply: Reply) -> None:
+        """Take a reply that answers no command of ours."""
+
+    def camera_changed(self, node: str, *, up: bool, problem: str) -> None:
+        """Take the news that a camera's link went up or down, and why."""
+
+    def camera_confused(self, node: str, problem: str) -> None:
+        """Take a sentence about a line that could not be understood."""
+
+
+class LiveFleet:
+    """All nodes of a site, being run.
+
+    Parameters
+    ----------
+    desired
+        What the fleet should be.
+    connect
+        Makes the engine of a node.
+    listener
+        Gets what happens without a command.
+    """
+
+    def __init__(self, desired: Fleet, connect: Connect, listener: Listener) -> None:
+        self._connect = connect
+        self._listener = listener
+        self.desired = desired
+        self._enabled = set(desired.enabled)
+        self._nodes = {name: self._live(node) for name, node in desired.nodes.items()}
+
+    def start(self) -> None:
+        """Begin to connect to the cameras of all enabled nodes."""
+        for name in self.enabled:
+            self._nodes[name].link.start()
+
+    async def close(self) -> None:
+        """Give back all connections; the cameras keep running."""
+        await asyncio.gather(*(node.close() for node in self._nodes.values()))
+
+    async def reload(self, desired: Fleet) -> list[str]:
+        """Follow a new configuration; only nodes that differ lose their connections.
+
+        Returns
+        -------
+        names
+            The nodes that came, went or changed.
+        """
+        before, self.desired = self.desired, desired
+        changed = [
+            name
+            for name in {**before.nodes, **desired.nodes}
+            if before.nodes.get(name) != desired.nodes.get(name)
+        ]
+        gone = [self._nodes.pop(name) for name in changed if name in self._nodes]
+        await asyncio.gather(*(node.close() for node in gone))
+        live = self._nodes
+        for name in changed:
+            if name in desired.nodes:
+                live[name] = self._live(desired.nodes[name])
+        self._nodes = {name: live[name] for name in desired.nodes}
+        self._enabled = set(desired.enabled)
+        self.start()
+        return changed
+
+    # Who
+
+    @property
+    def enabled(self) -> list[str]:
+        """Names of the enabled nodes, in the order of the configuration."""
+        return [name for name in self._nodes if name in self._enabled]
+
+    def select(
+        self,
+        names: str | None = None,
+        category: str | None = None,
+        exclude: str | None = None,
+    ) -> list[LiveNode]:
+        """Return the enabled nodes that a selection means; see `selection.select`."""
+        enabled = {name: self._nodes[name].node for name in self.enabled}
+        chosen = select(enabled, names, category, exclude)
+        return [self._nodes[node.name] for node in chosen]
+
+    def enable(self, name: str) -> bool:
+        """Enable a node and connect to its camera; return whether there is one."""
+        if name not in self._nodes:
+            return False
+        self._enabled.add(name)
+        self._nodes[name].link.start()
+        return True
+
+    def disable(self, name: str) -> bool:
+        """Leave a node out of all commands; return whether there is one."""
+        if name not in self._nodes:
+            return False
+        self._enabled.discard(name)
+        return True
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all nodes of the configuration."""
+        return list(self._nodes)
+
+    # What
+
+    async def status(self, nodes: Sequence[LiveNode]) -> list[NodeStatus]:
+        """Look at nodes, all at once; the answer is in their order."""
+        wanted = self.desired.container
+        return await asyncio.gather(*(n.status(wanted(n.node)) for n in nodes))
+
+    async def plan(
+        self, nodes: Sequence[LiveNode], *, force: bool = False
+    ) -> list[Plan | FliswarmError]:
+        """Return what `apply` would do on each node, or why that cannot be told."""
+
+        async def one(node: LiveNode) -> Plan | FliswarmError:
+            try:
+                return await node.plan(self.desired.container(node.node), force=force)
+            except FliswarmError as error:
+                return error
+
+        return await asyncio.gather(*map(one, nodes))
+
+    async def apply(
+        self, nodes: Sequence[LiveNode], report: Report, *, force: bool = False
+    ) -> list[ApplyResult]:
+        """Make nodes as wanted, all at once; each ends by itself."""
+        return await self._change(
+            nodes,
+            lambda node: node.apply(
+                self.desired.container(node.node), report, force=force
+            ),
+        )
+
+    async def remove(
+        self, nodes: Sequence[LiveNode], report: Report
+    ) -> list[ApplyResult]:
+        """Leave nothing of ours on nodes, all at once."""
+        return await self._change(
+            nodes, lambda node: node.remove(self.desired.container(node.node), report)
+        )
+
+    async def logs(self, node: LiveNode, lines: int) -> str:
+        """Return the last lines that a camera's program printed."""
+        return await node.logs(self.desired.container(node.node), lines)
+
+    async def talk(
+        self,
+        nodes: Iterable[LiveNode],
+        message: str,
+        on_reply: Callable[[Reply], None],
+        limit: float | None = None,
+    ) -> list[TalkResult]:
+        """Send a command to cameras and wait until each has ended or is lost.
+
+        Parameters
+        ----------
+        nodes
+            Whose cameras.
+        message
+            The command, as the cameras understand it.
+        on_reply
+            Gets each camera's replies as they come.
+        limit
+            Seconds after which a camera is not waited for any longer.
+        """
+        results: dict[str, TalkResult] = {}
+        under_way: list[tuple[LiveNode, Exchange]] = []
+        for node in nodes:
+            try:
+                under_way.append((node, node.link.send(message, on_reply)))
+            except CameraError as error:
+                results[node.node.name] = TalkResult(
+                    node.node.name, Outcome.LOST, error.problem
+                )
+        try:
+            async with asyncio.timeout(limit):
+                for _, exchange in under_way:
+                    await exchange.ended
+        except TimeoutError:
+            pass
+        finally:
+            for node, exchange in under_way:
+                results[node.node.name] = _settle(node, exchange, limit)
+        return list(results.values())
+
+    async def _change(
+        self, nodes: Sequence[LiveNode], act: Callable[[LiveNode], Awaitable[bool]]
+    ) -> list[ApplyResult]:
+        async def one(node: LiveNode) -> ApplyResult:
+            try:
+                return ApplyResult(node.node.name, await act(node))
+            except FliswarmError as error:
+                return ApplyResult(node.node.name, changed=False, error=error)
+
+        return await asyncio.gather(*map(one, nodes))
+
+    def _live(self, node: Node) -> LiveNode:
+        name, listener = node.name, self._listener
+        link = CameraLink(
+            name,
+            node.host,
+            node.port,
+            on_broadcast=listener.camera_said,
+            on_change=lambda up: listener.camera_changed(
+                name, up=up, problem=link.problem
+            ),
+            on_problem=lambda problem: listener.camera_confused(name, problem),
+        )
+        return LiveNode(node, self._connect(node), link)
+
+
+def _settle(node: LiveNode, exchange: Exchange, limit: float | None) -> TalkResult:
+    """Return how an exchange ended; one that has not is not waited for any more."""
+    if not exchange.ended.done():
+        node.link.forget(exchange)
+        exchange.problem = f"no answer within {limit:g} s" if limit else "abandoned"
+    return TalkResult(node.node.name, exchange.ended.result(), exchange.problem)

@@ -1,0 +1,245 @@
+"""The nouns: what a fleet should be, and what is seen of it. Nothing here acts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LABEL_NODE = "org.sdss.fliswarm.node"
+"""Label that marks a container as ours; its value is the node's name."""
+
+LABEL_SPEC = "org.sdss.fliswarm.spec"
+"""Label that holds the specification a container was made from, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """How the power of one node is switched, through another actor."""
+
+    actor: str
+    poweron: str
+    poweroff: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A Docker volume that every camera container mounts.
+
+    ``options`` are the driver's own (``type``, ``o``, ``device``). The mount point
+    in the container is the exported path: ``device`` without NFS's leading colon.
+    """
+
+    name: str
+    driver: str
+    options: Mapping[str, str]
+
+    @property
+    def docker_name(self) -> str:
+        """Name on the engine, which tells volumes with other options apart.
+
+        Docker cannot change a volume's options. With a name of its own, the new volume
+        stands beside the old one until the container that uses the old one is gone.
+        """
+        content = json.dumps([self.driver, dict(self.options)], sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    @property
+    def target(self) -> str:
+        """Mount point in the container."""
+        return self.options["device"].lstrip(":")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Resources of a camera container; ``None`` is no limit.
+
+    ``memory`` in Docker's notation (``6g``), ``cpus`` in processors (3.5).
+    """
+
+    memory: str | None = "6g"
+    cpus: float | None = 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One camera computer, as the configuration wants it.
+
+    ``engine`` is the address of its Docker Engine (``tcp://sdss-gfa1:2375``); ``port``
+    is where its camera listens; ``user`` is the login name for ssh.
+    """
+
+    name: str
+    host: str
+    engine: str
+    port: int = 19995
+    user: str = "sdss"
+    uid: int | None = None
+    gid: int | None = None
+    category: str | None = None
+    power: Power | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorSettings:
+    """Where and under which name the actor protocol is served."""
+
+    name: str = "fliswarm"
+    host: str = "0.0.0.0"
+    port: int = 19996
+    tron_host: str | None = None
+    tron_port: int = 6093
+    log_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """Everything that decides how a camera container is made."""
+
+    name: str
+    node: str
+    image: str
+    environment: Mapping[str, str]
+    volumes: tuple[Volume, ...]
+    privileged: bool = True
+    network: str = "host"
+    limits: Limits = field(default_factory=Limits)
+    user: str | None = None
+    restart_policy: str = "unless-stopped"
+
+    def fields(self) -> dict[str, object]:
+        """Return the specification as plain JSON values, one entry a difference.
+
+        The name is not among them: it is how the container is found.
+        """
+        return {
+            "image": self.image,
+            "environment": dict(self.environment),
+            "volumes": {
+                volume.name: {
+                    "driver": volume.driver,
+                    "options": dict(volume.options),
+                    "target": volume.target,
+                }
+                for volume in self.volumes
+            },
+            "privileged": self.privileged,
+            "network": self.network,
+            "memory": self.limits.memory,
+            "cpus": self.limits.cpus,
+            "user": self.user,
+            "restart_policy": self.restart_policy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The desired fleet of one observatory: the whole of ``fliswarm.yaml``."""
+
+    observatory: str
+    nodes: Mapping[str, Node]
+    enabled: tuple[str, ...]
+    image: str
+    registry: str | None = None
+    container_name: str = "flicamera"
+    volumes: tuple[Volume, ...] = ()
+    privileged: bool = True
+    restart_policy: str = "unless-stopped"
+    limits: Limits = field(default_factory=Limits)
+    ping_timeout: float = 0.6
+    actor: ActorSettings = field(default_factory=ActorSettings)
+    control_socket: Path | None = None
+
+    @property
+    def image_reference(self) -> str:
+        """The image's full name, with the registry it comes from."""
+        return f"{self.registry}/{self.image}" if self.registry else self.image
+
+    def container(self, node: Node) -> ContainerSpec:
+        """Return the container that should run on ``node``."""
+        user = None
+        if node.uid is not None:
+            user = str(node.uid) if node.gid is None else f"{node.uid}:{node.gid}"
+        return ContainerSpec(
+            name=f"{self.container_name}-{node.name}",
+            node=node.name,
+            image=self.image_reference,
+            environment={
+                "ACTOR_NAME": node.name,
+                "OBSERVATORY": self.observatory,
+                "FLICAMERA_ACTOR_PORT": str(node.port),
+                **node.environment,
+            },
+            volumes=self.volumes,
+            privileged=self.privileged,
+            limits=self.limits,
+            user=user,
+            restart_policy=self.restart_policy,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of ours, as its engine shows it.
+
+    ``spec`` holds the values of `ContainerSpec.fields` it was made from; ``image_id``
+    is the image's content address on that engine.
+    """
+
+    id: str
+    name: str
+    running: bool
+    image_id: str
+    spec: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve digits, as Docker prints them."""
+        return self.id[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image on an engine; ``digest`` is the registry's address of its manifest."""
+
+    id: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one engine has of ours: containers, volumes by their Docker names.
+
+    ``image`` is the wanted image, when the engine has it. ``foreign`` is the id of a
+    container that has the name ours should have and was made by someone else; it is
+    never touched.
+    """
+
+    node: str
+    containers: tuple[Container, ...] = ()
+    volumes: frozenset[str] = frozenset()
+    image: Image | None = None
+    foreign: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """How one node is: its host, its engine, its container, its camera.
+
+    ``problem`` is the engine's, in words, when it did not answer; ``volumes`` tells
+    which of the wanted volumes exist; ``digest`` is the image's that the container
+    runs, as the registry knows it.
+    """
+
+    node: Node
+    host_alive: bool
+    engine_alive: bool
+    camera_up: bool
+    container: Container | None = None
+    volumes: Mapping[str, bool] = field(default_factory=dict)
+    digest: str | None = None
+    problem: str | None = None

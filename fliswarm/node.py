@@ -1,0 +1,252 @@
+"""One live node: its engine, its camera link, and how a plan is carried out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from fliswarm.camera import CameraLink, Outcome
+from fliswarm.engine import Engine
+from fliswarm.errors import (
+    CameraError,
+    EngineError,
+    EngineUnreachableError,
+    FliswarmError,
+)
+from fliswarm.model import Container, ContainerSpec, Node, NodeStatus, Observation
+from fliswarm.plan import (
+    CreateVolume,
+    Plan,
+    RemoveContainer,
+    RemoveVolume,
+    ReplaceContainer,
+    StartContainer,
+    plan,
+    removal,
+)
+
+Report = Callable[[str, Mapping[str, object]], None]
+"""Tells whoever gave a command how it goes: a message code and keywords."""
+
+STOP_GRACE = 5.0
+"""Seconds for a camera to end its exposure and let go of its device."""
+
+ANSWER_LIMIT = 60.0
+"""Seconds for the camera of a new container to answer: its start and its NFS mounts."""
+
+SETTLE_LIMIT = 10.0
+"""Seconds for the camera of a container that runs already to answer."""
+
+LOOK_AGAIN = 2.0
+"""Seconds between two looks at a container whose camera is waited for."""
+
+
+class LiveNode:
+    """A node that is being run.
+
+    Parameters
+    ----------
+    node
+        The node, as wanted.
+    engine
+        Its Docker Engine.
+    link
+        The link to its camera.
+    """
+
+    def __init__(self, node: Node, engine: Engine, link: CameraLink) -> None:
+        self.node = node
+        self.link = link
+        self._engine = engine
+        self._busy: str | None = None
+
+    async def close(self) -> None:
+        """Give back connections; what runs on the node keeps running."""
+        await self.link.close()
+        self._engine.close()
+
+    async def status(self, wanted: ContainerSpec) -> NodeStatus:
+        """Look at the node; never fails, and takes as long as its engine's limits."""
+        try:
+            seen = await self._engine.observe(wanted)
+        except EngineError as error:
+            host = self.link.up
+            if isinstance(error, EngineUnreachableError):
+                host = host or error.host_alive
+            return NodeStatus(
+                self.node, host, False, self.link.up, problem=error.problem
+            )
+        container = _current(wanted, seen)
+        digest = None
+        if container and seen.image and seen.image.id == container.image_id:
+            digest = seen.image.digest
+        return NodeStatus(
+            self.node,
+            host_alive=True,
+            engine_alive=True,
+            camera_up=self.link.up,
+            container=container if container and container.running else None,
+            volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
+            digest=digest,
+        )
+
+    async def plan(self, wanted: ContainerSpec, *, force: bool = False) -> Plan:
+        """Return what `apply` would do, without the image's news from the registry."""
+        return plan(wanted, await self._engine.observe(wanted), force=force)
+
+    async def apply(
+        self, wanted: ContainerSpec, report: Report, *, force: bool = False
+    ) -> bool:
+        """Make the node as wanted, with a camera that answers.
+
+        Nothing is stopped before the image is on the node, and no container is removed
+        before the camera of its replacement answers.
+
+        Returns
+        -------
+        changed
+            Whether anything had to be done.
+
+        Raises
+        ------
+        FliswarmError
+            With the old container put back, if there was one that ran.
+        """
+        with _Busy(self, "reconnect"):
+            report("d", {"text": f"{self.node.name}: pulling {wanted.image}."})
+            await self._engine.pull(wanted.image)
+            seen = await self._engine.observe(wanted)
+            steps = plan(wanted, seen, force=force)
+            if steps.empty and not await self._answers(SETTLE_LIMIT):
+                text = f"{self.node.name}: the camera does not answer; replacing."
+                report("w", {"text": text})
+                steps = plan(wanted, seen, force=True)
+            if steps.blocked is not None:
+                raise EngineError(self.node.name, steps.blocked)
+            await self._carry_out(steps, wanted, report)
+            return not steps.empty
+
+    async def remove(self, wanted: ContainerSpec, report: Report) -> bool:
+        """Leave nothing of ours on the node; return whether there was anything."""
+        with _Busy(self, "remove"):
+            steps = removal(await self._engine.observe(wanted))
+            await self._carry_out(steps, wanted, report)
+            return not steps.empty
+
+    async def logs(self, wanted: ContainerSpec, lines: int) -> str:
+        """Return the last lines that the camera's program printed."""
+        container = _current(wanted, await self._engine.observe(wanted))
+        if container is None:
+            raise EngineError(self.node.name, f"there is no container {wanted.name}")
+        return await self._engine.logs(container.id, lines)
+
+    async def _carry_out(
+        self, steps: Plan, wanted: ContainerSpec, report: Report
+    ) -> None:
+        for action in steps.actions:
+            match action:
+                case CreateVolume(volume):
+                    report("d", {"text": f"{self.node.name}: creating {volume.name}."})
+                    await self._engine.create_volume(volume)
+                case ReplaceContainer(old):
+                    await self._replace(old, wanted, report)
+                case StartContainer(container):
+                    report("i", {"text": f"{self.node.name}: starting {wanted.name}."})
+                    await self._engine.start(container.id)
+                    await self._await_camera(wanted, container.id)
+                case RemoveContainer(container):
+                    report(
+                        "i", {"text": f"{self.node.name}: removing {container.name}."}
+                    )
+                    if container.running:
+                        await self._engine.stop(container.id, STOP_GRACE)
+                    await self._engine.remove(container.id)
+                case RemoveVolume(docker_name):
+                    await self._engine.remove_volume(docker_name)
+
+    async def _replace(
+        self, old: tuple[Container, ...], wanted: ContainerSpec, report: Report
+    ) -> None:
+        text = f"{self.node.name}: running {wanted.name} from {wanted.image}."
+        report("i", {"text": text})
+        for container in old:
+            if container.name == wanted.name:
+                aside = f"{wanted.name}-old-{container.short_id}"
+                await self._engine.rename(container.id, aside)
+            if container.running:
+                await self._engine.stop(container.id, STOP_GRACE)
+        self.link.drop("the container is being replaced")
+        new = None
+        try:
+            new = await self._engine.run(wanted)
+            await self._await_camera(wanted, new)
+        except FliswarmError as error:
+            if not old or not old[0].running:
+                raise
+            await self._put_back(new, old[0], wanted)
+            raise EngineError(
+                self.node.name,
+                f"{_problem(error)}; the previous container runs again",
+            ) from error
+        for container in old:
+            await self._engine.remove(container.id)
+
+    async def _put_back(
+        self, new: str | None, old: Container, wanted: ContainerSpec
+    ) -> None:
+        if new is not None:
+            await self._engine.remove(new)
+        await self._engine.rename(old.id, wanted.name)
+        await self._engine.start(old.id)
+
+    async def _await_camera(self, wanted: ContainerSpec, container: str) -> None:
+        """Return when the camera answers; give up early when its container ends."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + ANSWER_LIMIT
+        while not await self._answers(min(LOOK_AGAIN, deadline - loop.time())):
+            if loop.time() >= deadline:
+                raise CameraError(
+                    self.node.name, f"the camera did not answer in {ANSWER_LIMIT:g} s"
+                )
+            seen = await self._engine.observe(wanted)
+            if not any(c.id == container and c.running for c in seen.containers):
+                last = (await self._engine.logs(container, 1)).strip()
+                raise CameraError(self.node.name, f"the container ended: {last!r}")
+
+    async def _answers(self, limit: float) -> bool:
+        """Return whether the camera answers a ping within ``limit`` seconds."""
+        with suppress(TimeoutError, CameraError):
+            async with asyncio.timeout(limit):
+                await self.link.wait_up()
+                exchange = self.link.send("ping", lambda _: None)
+                return await exchange.ended is Outcome.DONE
+        return False
+
+
+class _Busy:
+    """One hand at a time on a node: a second one is refused, and told of the first."""
+
+    def __init__(self, node: LiveNode, what: str) -> None:
+        self._node = node
+        self._what = what
+
+    def __enter__(self) -> None:
+        if self._node._busy is not None:
+            raise EngineError(
+                self._node.node.name, f"another {self._node._busy} is under way"
+            )
+        self._node._busy = self._what
+
+    def __exit__(self, *_: object) -> None:
+        self._node._busy = None
+
+
+def _current(wanted: ContainerSpec, seen: Observation) -> Container | None:
+    return next((c for c in seen.containers if c.name == wanted.name), None)
+
+
+def _problem(error: FliswarmError) -> str:
+    if isinstance(error, EngineError | CameraError):
+        return error.problem
+    return str(error)

@@ -1,0 +1,155 @@
+"""Desired and observed to differences and actions: pure, and read by every caller.
+
+A dry run prints a plan, a real run carries it out, a report shows what is left of it:
+all three hold the same object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fliswarm.model import Container, ContainerSpec, Observation, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as wanted, by the name of its field."""
+
+    field: str
+    wanted: object
+    found: object
+
+    def __str__(self) -> str:
+        return f"{self.field}: wanted {self.wanted}, found {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolume:
+    """Make a volume that is missing."""
+
+    volume: Volume
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceContainer:
+    """Run the wanted container in the place of all of ours that are there.
+
+    They are kept aside until the new camera answers; the first is put back if not.
+    """
+
+    old: tuple[Container, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Start the container that is there and is as wanted."""
+
+    container: Container
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """Remove a container of ours that nothing wants any more."""
+
+    container: Container
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVolume:
+    """Remove a volume of ours, by its Docker name, that nothing wants any more."""
+
+    docker_name: str
+
+
+Action = (
+    CreateVolume | ReplaceContainer | StartContainer | RemoveContainer | RemoveVolume
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What differs on one node and what to do about it, in order.
+
+    ``blocked`` says why nothing can be done; there are no actions then.
+    """
+
+    node: str
+    differences: tuple[Difference, ...] = ()
+    actions: tuple[Action, ...] = ()
+    blocked: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether the node is as wanted."""
+        return not self.actions and self.blocked is None
+
+
+def plan(wanted: ContainerSpec, seen: Observation, *, force: bool = False) -> Plan:
+    """Compare one node with what it should be.
+
+    Parameters
+    ----------
+    wanted
+        The container that should run there.
+    seen
+        What its engine has, with the wanted image if that is known.
+    force
+        Replace the container even when nothing differs.
+    """
+    if seen.foreign is not None:
+        return Plan(
+            wanted.node,
+            blocked=f"a container that fliswarm did not make has the name "
+            f"{wanted.name} ({seen.foreign[:12]}); rename or remove it first",
+        )
+    current = next((c for c in seen.containers if c.name == wanted.name), None)
+    volumes = [v for v in wanted.volumes if v.docker_name not in seen.volumes]
+    changed = _container(wanted, seen, current)
+    differences = [
+        Difference(f"volumes/{v.name}", v.docker_name, None) for v in volumes
+    ]
+    differences += changed
+    actions: list[Action] = [CreateVolume(volume) for volume in volumes]
+    others = tuple(c for c in seen.containers if c is not current)
+    if current is None or force or any(d.field != "running" for d in changed):
+        actions.append(ReplaceContainer((*([current] if current else []), *others)))
+    else:
+        if not current.running:
+            actions.append(StartContainer(current))
+        actions += [RemoveContainer(container) for container in others]
+    wanted_volumes = {volume.docker_name for volume in wanted.volumes}
+    actions += [RemoveVolume(name) for name in sorted(seen.volumes - wanted_volumes)]
+    return Plan(wanted.node, tuple(differences), tuple(actions))
+
+
+def removal(seen: Observation) -> Plan:
+    """Return the plan that leaves nothing of ours on a node."""
+    containers = (
+        Difference(f"containers/{c.name}", None, c.short_id) for c in seen.containers
+    )
+    volumes = sorted(seen.volumes)
+    return Plan(
+        seen.node,
+        (*containers, *(Difference(f"volumes/{name}", None, name) for name in volumes)),
+        (
+            *(RemoveContainer(container) for container in seen.containers),
+            *(RemoveVolume(name) for name in volumes),
+        ),
+    )
+
+
+def _container(
+    wanted: ContainerSpec, seen: Observation, current: Container | None
+) -> list[Difference]:
+    if current is None:
+        return [Difference("container", wanted.name, None)]
+    differences = [
+        Difference(name, value, current.spec.get(name))
+        for name, value in wanted.fields().items()
+        if current.spec.get(name) != value
+    ]
+    if seen.image is not None and seen.image.id != current.image_id:
+        differences.append(Difference("image_id", seen.image.id, current.image_id))
+    if not current.running:
+        differences.append(Difference("running", wanted=True, found=False))
+    return differences

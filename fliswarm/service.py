@@ -1,0 +1,127 @@
+"""The running controller: a live fleet with its two faces, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from fliswarm import __version__
+from fliswarm.actor.call import RELAYED
+from fliswarm.actor.dispatch import Dispatcher
+from fliswarm.actor.server import ActorServer, BroadcastSink
+from fliswarm.camera import Reply
+from fliswarm.control.server import ControlServer
+from fliswarm.engine import Connect
+from fliswarm.errors import ConfigError, FliswarmError
+from fliswarm.fleet import Listener, LiveFleet
+from fliswarm.model import Fleet
+
+log = logging.getLogger(__name__)
+
+STATUS_PERIOD = 300.0
+"""Seconds between two reports to all users, as the telescope's displays expect them."""
+
+
+class Service(Listener):
+    """Runs a fleet and serves it.
+
+    Parameters
+    ----------
+    load
+        Reads the configuration; called at the start and at each reload.
+    connect
+        Makes the engine of a node.
+    """
+
+    def __init__(self, load: Callable[[], Fleet], connect: Connect) -> None:
+        self._load = load
+        desired = load()
+        self._actor_settings = desired.actor
+        self._fleet = LiveFleet(desired, connect, self)
+        self._dispatcher = Dispatcher(
+            self._fleet, desired.actor.name, __version__, self.reload
+        )
+        self.actor = ActorServer(self._dispatcher, __version__)
+        self._control = ControlServer(self._dispatcher, desired.actor.name)
+        self._stop = asyncio.Event()
+
+    async def run(self, socket: Path) -> None:
+        """Serve until a signal asks for the end.
+
+        Parameters
+        ----------
+        socket
+            Path of the control socket.
+        """
+        settings = self._actor_settings
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_on_signal)
+        await self._control.start(socket)
+        try:
+            try:
+                await self.actor.start(settings.host, settings.port)
+            except OSError as error:
+                where = f"actor {settings.host}:{settings.port}"
+                raise ConfigError(where, error.strerror or str(error)) from error
+            self._fleet.start()
+            log.info(
+                "fliswarm %s serves %s:%d", __version__, settings.host, self.actor.port
+            )
+            timed = asyncio.create_task(self._report_status())
+            await self._stop.wait()
+            timed.cancel()
+        finally:
+            await self._dispatcher.close()
+            await self.actor.close()
+            await self._control.close()
+            await self._fleet.close()
+            socket.unlink(missing_ok=True)
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again; a wrong one changes nothing."""
+        desired = self._load()
+        if desired.actor != self._actor_settings:
+            log.warning("the actor's own settings change with the next start")
+        return await self._fleet.reload(desired)
+
+    # Listener
+
+    def camera_said(self, reply: Reply) -> None:
+        """Tell all users what a camera said by itself."""
+        if reply.data:
+            code = RELAYED.get(reply.code, reply.code)
+            self.actor.relay_all(code, reply.sender, reply.data)
+
+    def camera_changed(self, node: str, *, up: bool, problem: str) -> None:
+        """Tell all users that a camera came or went."""
+        text = f"{node}: camera {'connected' if up else f'disconnected: {problem}'}."
+        log.info(text)
+        self.actor.broadcast("i" if up else "w", {"text": text})
+
+    def camera_confused(self, node: str, problem: str) -> None:
+        """Tell all users that a camera's line could not be understood."""
+        text = f"{node}: {problem}"
+        log.warning(text)
+        self.actor.broadcast("w", {"text": text})
+
+    # Internals
+
+    async def _report_status(self) -> None:
+        while True:
+            await self._dispatcher.give("status", BroadcastSink(self.actor))
+            await asyncio.sleep(STATUS_PERIOD)
+
+    def _reload_on_signal(self) -> None:
+        async def reload() -> None:
+            try:
+                changed = await self.reload()
+                log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
+            except FliswarmError as error:
+                log.error("not reloaded: %s", error)  # noqa: TRY400
+
+        self._reloading = asyncio.create_task(reload())

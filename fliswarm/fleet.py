@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fliswarm.camera import CameraLink, Exchange, Outcome, Reply
 from fliswarm.engine import Connect
-from fliswarm.errors import CameraError, FliswarmError
+from fliswarm.errors import CameraError, FliswarmError, SelectionError
 from fliswarm.model import Fleet, Node, NodeStatus
 from fliswarm.node import LiveNode, Report
 from fliswarm.plan import Plan
@@ -113,10 +113,20 @@ class LiveFleet:
         category: str | None = None,
         exclude: str | None = None,
     ) -> list[LiveNode]:
-        """Return the enabled nodes that a selection means; see `selection.select`."""
-        enabled = {name: self._nodes[name].node for name in self.enabled}
-        chosen = select(enabled, names, category, exclude)
-        return [self._nodes[node.name] for node in chosen]
+        """Return the enabled nodes that a selection means; see `selection.select`.
+
+        Raises
+        ------
+        SelectionError
+            When the selection is wrong, or all that it means are disabled.
+        """
+        nodes = {name: live.node for name, live in self._nodes.items()}
+        chosen = select(nodes, names, category, exclude)
+        enabled = [node.name for node in chosen if node.name in self._enabled]
+        if not enabled:
+            disabled = ", ".join(node.name for node in chosen)
+            raise SelectionError(f"all of these nodes are disabled: {disabled}")
+        return [self._nodes[name] for name in enabled]
 
     def enable(self, name: str) -> bool:
         """Enable a node and connect to its camera; return whether there is one."""
@@ -183,7 +193,7 @@ class LiveFleet:
 
     async def talk(
         self,
-        nodes: Iterable[LiveNode],
+        nodes: Sequence[LiveNode],
         message: str,
         on_reply: Callable[[Reply], None],
         limit: float | None = None,
@@ -211,15 +221,12 @@ class LiveFleet:
                     node.node.name, Outcome.LOST, error.problem
                 )
         try:
-            async with asyncio.timeout(limit):
-                for _, exchange in under_way:
-                    await exchange.ended
-        except TimeoutError:
-            pass
+            if under_way:
+                await asyncio.wait([e.ended for _, e in under_way], timeout=limit)
         finally:
             for node, exchange in under_way:
                 results[node.node.name] = _settle(node, exchange, limit)
-        return list(results.values())
+        return [results[node.node.name] for node in nodes]
 
     async def _change(
         self, nodes: Sequence[LiveNode], act: Callable[[LiveNode], Awaitable[bool]]

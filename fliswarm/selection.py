@@ -35,8 +35,6 @@ def select(
     SelectionError
         When a name or a category is nobody's, or nobody is left.
     """
-    if not nodes:
-        raise SelectionError("no node is enabled")
     wanted = _named(nodes, names) | _categorised(nodes, category)
     if not names and not category:
         wanted = set(nodes)

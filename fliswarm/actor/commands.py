@@ -291,7 +291,7 @@ async def talk(
     if failed:
         call.warning(failed=failed)
     if all(result.outcome is Outcome.LOST for result in results):
-        call.fail(error="No camera could be reached.")
+        call.fail(error="No camera answered.")
     elif failed and strict:
         call.fail(error="One or more cameras failed.")
     else:

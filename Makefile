@@ -1,0 +1,53 @@
+# Each target does all that it needs, from a fresh clone on.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SSH := ssh -F .lab/ssh/config
+MANAGER := FLISWARM_HOST=ssh://manager FLISWARM_SSH_COMMAND="$(SSH)"
+
+.PHONY: help demo demo-down test lint unit lab integration
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       build an observatory on this machine and take a picture with it"
+	@echo "make demo-down  take it away again"
+	@echo "make test       run all checks and all tests"
+	@echo "make lint       run the checks alone"
+
+demo: lab
+	$(BIN)/fliswarm up -i inventory/lab
+	$(MANAGER) $(BIN)/fliswarm talk -c gfa expose 2.0
+	@echo "The FITS files on the manager, newest first:"
+	@$(SSH) manager 'find /data -name "*.fits*" -printf "%T+  %8s bytes  %p\n" | sort -r | head -n 6'
+	@echo 'Try: export $(MANAGER); $(BIN)/fliswarm status'
+
+demo-down: $(VENV)/installed
+	$(BIN)/ansible-playbook lab/down.yml
+
+test: lint unit integration
+
+lint: $(VENV)/tested
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/ansible-lint --offline
+
+unit: $(VENV)/tested
+	$(BIN)/pytest tests/unit tests/contract tests/test_layers.py
+
+integration: $(VENV)/tested lab
+	$(BIN)/pytest tests/integration
+
+lab: $(VENV)/installed
+	$(BIN)/ansible-playbook lab/up.yml
+
+# The virtual environment: what fliswarm needs, and then what its tests need as well.
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) lab/scripts/venv.py $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@

@@ -1,0 +1,102 @@
+"""The actor protocol on the manager, as a plain TCP client sees it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.conftest import Lab
+
+pytestmark = pytest.mark.lab
+
+
+class Client:
+    """A client that knows nothing but lines."""
+
+    def __init__(self, address: str, port: int = 19996) -> None:
+        self._socket = socket.create_connection((address, port), timeout=60)
+        self._lines = self._socket.makefile("r", encoding="utf-8", newline="\n")
+        first = self._lines.readline()
+        match = re.match(r"([1-9]\d*) 0 i yourUserID=\1; num_users=\d+\n", first)
+        assert match, first
+        self.user = int(match[1])
+
+    def command(self, line: str) -> list[str]:
+        """Give a numbered command; return its replies without user and number."""
+        number = line.split()[0]
+        self._socket.sendall(line.encode() + b"\n")
+        replies: list[str] = []
+        while not replies or replies[-1][0] not in ":f":
+            reply = self._lines.readline()
+            assert reply, f"the connection ended; so far: {replies}"
+            user, answered, text = reply.split(" ", 2)
+            if int(user) == self.user and answered == number:
+                replies.append(text.rstrip("\n"))
+        return replies
+
+    def close(self) -> None:
+        """Leave."""
+        self._lines.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def client(fleet: Lab) -> Iterator[Client]:
+    client = Client(fleet.address("manager"))
+    yield client
+    client.close()
+
+
+def test_talk_to_one_camera(client: Client) -> None:
+    replies = client.command("1 talk -n gfa1 status")
+    assert replies[0] == "> "
+    assert replies[-1] == ": "
+    status = next(r for r in replies if r.startswith("i status="))
+    values = status.removeprefix("i status=").split(",")
+    assert values[:2] == ["gfa1", "gfa1"]
+    # sender, camera, model, serial, two revisions, two binnings, two areas of four
+    # corners each, two temperatures, the time left, the cooler's power
+    assert len(values) == 1 + 7 + 8 + 4
+
+
+def test_status_has_the_keywords_in_order(client: Client, fleet: Lab) -> None:
+    replies = client.command("2 status")
+    assert replies[0] == "> "
+    assert replies[1] == f"i enabledNodes={','.join(fleet.nodes)}"
+    for node in fleet.nodes:
+        address = fleet.address(node)
+        found = f"i node={node},{address},tcp://{address}:2375,T,T"
+        at = replies.index(found)
+        assert re.fullmatch(rf"d container={node},[0-9a-f]{{12}}", replies[at + 1])
+        assert replies[at + 2] == f"d volume={node},data,T,/data"
+    assert replies[-1] == ": "
+
+
+def test_ping(client: Client) -> None:
+    assert client.command("3 ping") == ["> ", ": text=Pong."]
+
+
+def test_exposure_on_all_cameras_bundles_the_files_before_the_end(
+    client: Client, fleet: Lab
+) -> None:
+    fleet.ssh("manager", "sudo find /data -name '*-0007.fits*' -delete")
+    replies = client.command("4 talk -c gfa -- expose -n 7 1.0")
+    assert replies[-1] == ": "
+    assert replies[-2].startswith("i filename_bundle=")
+    files = replies[-2].removeprefix("i filename_bundle=").split(",")
+    assert len(files) == len(fleet.nodes)
+    for node in fleet.nodes:
+        assert any(r.startswith(f"i exposure_state={node},{node},") for r in replies)
+        (file,) = [file for file in files if f"-{node}-0007.fits" in file]
+        assert f"i filename={node},{node},{file}" in replies
+        # The volume of the nodes is the manager's disk: the file is there, and whole.
+        head = fleet.ssh("manager", f"head -c 30 {file}").out
+        assert head == "SIMPLE  =                    T"
+
+
+def test_an_unknown_node_fails_and_suggests(client: Client) -> None:
+    replies = client.command("5 talk -n gfa9 status")
+    assert replies[-1].startswith("f error=\"no node 'gfa9'; did you mean 'gfa")

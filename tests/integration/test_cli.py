@@ -1,0 +1,84 @@
+"""The command line, on the manager and through ssh from this machine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.conftest import Lab
+
+pytestmark = pytest.mark.lab
+
+
+def test_status_is_complete(fleet: Lab) -> None:
+    for name, node in fleet.fleet().items():
+        assert node["host"] == fleet.address(name)
+        assert node["docker_alive"] is True
+        assert node["camera"] is True
+        assert isinstance(node["temperature"], float)
+        assert len(node["container"]) == 12
+
+
+def test_commands_work_on_the_manager(fleet: Lab) -> None:
+    done = fleet.ssh("manager", "fliswarm talk -n gfa2 status")
+    assert done.code == 0, done.err
+    assert "temperature_ccd=" in done.out
+    done = fleet.ssh("manager", "fliswarm status --json")
+    assert {json.loads(line)["node"] for line in done.out.splitlines()} == set(
+        fleet.nodes
+    )
+
+
+def test_disable_and_enable_from_afar(fleet: Lab) -> None:
+    assert fleet.fliswarm("disable", "gfa2").code == 0
+    try:
+        done = fleet.fliswarm("talk", "--json", "ping")
+        senders = {json.loads(line)["sender"] for line in done.out.splitlines()}
+        assert senders == {"fliswarm", *fleet.nodes} - {"gfa2"}
+        assert set(fleet.fleet()) == set(fleet.nodes) - {"gfa2"}
+    finally:
+        assert fleet.fliswarm("enable", "gfa2").code == 0
+    assert set(fleet.fleet()) == set(fleet.nodes)
+
+
+def test_reconnect_leaves_what_is_as_wanted_and_force_replaces_it(fleet: Lab) -> None:
+    before = {name: node["container"] for name, node in fleet.fleet().items()}
+    assert fleet.fliswarm("reconnect").code == 0
+    assert {n: v["container"] for n, v in fleet.fleet().items()} == before
+    said = fleet.fliswarm("reconnect", "--dry-run", "--force", "-n", "gfa1")
+    assert "ReplaceContainer" in said.out
+    done = fleet.fliswarm("reconnect", "--force", "-n", "gfa1")
+    assert done.code == 0, done.out
+    after = fleet.fleet()
+    assert after["gfa1"]["container"] != before["gfa1"]
+    assert after["gfa1"]["camera"] is True
+    assert after["gfa2"]["container"] == before["gfa2"]
+    with fleet.engine("gfa1") as engine:
+        assert [c.name for c in engine.containers.list(all=True)] == ["flicamera-gfa1"]
+
+
+def test_logs_of_a_camera(fleet: Lab) -> None:
+    done = fleet.fliswarm("logs", "gfa1", "--lines", "5")
+    assert done.code == 0
+    assert 0 < len(done.out.splitlines()) <= 5
+
+
+def test_an_unknown_node_is_one_clear_message(fleet: Lab) -> None:
+    done = fleet.fliswarm("talk", "-n", "gfa9", "status")
+    assert done.code == 1
+    assert "no node 'gfa9'; did you mean 'gfa" in done.out
+    assert "Traceback" not in done.out + done.err
+
+
+def test_status_says_when_fliswarm_is_not_running(fleet: Lab) -> None:
+    stopped = fleet.ssh("manager", "sudo systemctl stop fliswarm")
+    try:
+        assert stopped.code == 0, stopped.err
+        here = fleet.ssh("manager", "fliswarm status")
+        assert (here.code, here.err) == (1, "fliswarm -- not running\n")
+        afar = fleet.fliswarm("status")
+        assert afar.code == 1
+        assert afar.err == "fliswarm -- not running on manager\n"
+    finally:
+        fleet.ssh("manager", "sudo systemctl start fliswarm")

@@ -203,11 +203,12 @@ class _Loader(yaml.SafeLoader):
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)
-            if key in seen:
+            if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key}' stands twice", key_node.start_mark
                 )
-            seen.add(key)
+            if isinstance(key, Hashable):
+                seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -217,13 +218,12 @@ def _read(file: Path) -> object:
         return yaml.load(file.read_text("utf-8"), _Loader) or {}  # noqa: S506
     except OSError as error:
         raise ConfigError(str(file), error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(file), f"is not UTF-8 text: {error}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
         raise ConfigError(where, error.problem or "is not YAML") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # ValueError: not UTF-8, or a date such as 2001-99-99.
         raise ConfigError(str(file), f"is not YAML: {error}") from error
 
 

@@ -10,7 +10,7 @@ from fliswarm.camera import CameraLink, Exchange, Outcome, Reply
 from fliswarm.engine import Connect
 from fliswarm.errors import CameraError, FliswarmError, SelectionError
 from fliswarm.model import Fleet, Node, NodeStatus
-from fliswarm.node import LiveNode, Report
+from fliswarm.node import LiveNode, Patience, Report
 from fliswarm.plan import Plan
 from fliswarm.selection import select
 
@@ -57,10 +57,19 @@ class LiveFleet:
         Makes the engine of a node.
     listener
         Gets what happens without a command.
+    patience
+        How long cameras are waited for.
     """
 
-    def __init__(self, desired: Fleet, connect: Connect, listener: Listener) -> None:
+    def __init__(
+        self,
+        desired: Fleet,
+        connect: Connect,
+        listener: Listener,
+        patience: Patience = Patience(),
+    ) -> None:
         self._connect = connect
+        self._patience = patience
         self._listener = listener
         self.desired = desired
         self._enabled = set(desired.enabled)
@@ -251,7 +260,7 @@ class LiveFleet:
             ),
             on_problem=lambda problem: listener.camera_confused(name, problem),
         )
-        return LiveNode(node, self._connect(node), link)
+        return LiveNode(node, self._connect(node), link, self._patience)
 
 
 def _settle(node: LiveNode, exchange: Exchange, limit: float | None) -> TalkResult:

@@ -35,7 +35,12 @@ class LineReader:
             whole = self._rest + head
         self._rest, self._skipping = b"", False
         self._keep(rest)
-        return [line for line in whole.decode("utf-8", "replace").split("\n") if line]
+        lines = [line for line in whole.split(b"\n") if line]
+        if len(whole) > self._limit:
+            short = [line for line in lines if len(line) <= self._limit]
+            self.dropped = self.dropped or len(short) < len(lines)
+            lines = short
+        return [line.decode("utf-8", "replace") for line in lines]
 
     def _keep(self, rest: bytes) -> None:
         if self._skipping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from fliswarm.camera import CameraLink, Outcome
 from fliswarm.engine import Engine
@@ -32,14 +33,19 @@ Report = Callable[[str, Mapping[str, object]], None]
 STOP_GRACE = 5.0
 """Seconds for a camera to end its exposure and let go of its device."""
 
-ANSWER_LIMIT = 60.0
-"""Seconds for the camera of a new container to answer: its start and its NFS mounts."""
 
-SETTLE_LIMIT = 10.0
-"""Seconds for the camera of a container that runs already to answer."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a camera is waited for, in seconds.
 
-LOOK_AGAIN = 2.0
-"""Seconds between two looks at a container whose camera is waited for."""
+    ``answer`` for the camera of a new container: its program's start and its NFS
+    mounts; ``settle`` for that of a container which runs already; ``look`` between two
+    looks at the container meanwhile.
+    """
+
+    answer: float = 60.0
+    settle: float = 10.0
+    look: float = 2.0
 
 
 class LiveNode:
@@ -53,11 +59,20 @@ class LiveNode:
         Its Docker Engine.
     link
         The link to its camera.
+    patience
+        How long its camera is waited for.
     """
 
-    def __init__(self, node: Node, engine: Engine, link: CameraLink) -> None:
+    def __init__(
+        self,
+        node: Node,
+        engine: Engine,
+        link: CameraLink,
+        patience: Patience = Patience(),
+    ) -> None:
         self.node = node
         self.link = link
+        self._patience = patience
         self._engine = engine
         self._busy: str | None = None
 
@@ -118,7 +133,7 @@ class LiveNode:
             await self._engine.pull(wanted.image)
             seen = await self._engine.observe(wanted)
             steps = plan(wanted, seen, force=force)
-            if steps.empty and not await self._answers(SETTLE_LIMIT):
+            if steps.empty and not await self._answers(self._patience.settle):
                 text = f"{self.node.name}: the camera does not answer; replacing."
                 report("w", {"text": text})
                 steps = plan(wanted, seen, force=True)
@@ -170,21 +185,20 @@ class LiveNode:
     ) -> None:
         text = f"{self.node.name}: running {wanted.name} from {wanted.image}."
         report("i", {"text": text})
-        for container in old:
-            if container.name == wanted.name:
-                aside = f"{wanted.name}-old-{container.short_id}"
-                await self._engine.rename(container.id, aside)
-            if container.running:
-                await self._engine.stop(container.id, STOP_GRACE)
-        self.link.drop("the container is being replaced")
-        new = None
         try:
+            for container in old:
+                aside = f"{wanted.name}-old-{container.short_id}"
+                if container.name != aside:
+                    await self._engine.rename(container.id, aside)
+                if container.running:
+                    await self._engine.stop(container.id, STOP_GRACE)
+            self.link.drop("the container is being replaced")
             new = await self._engine.run(wanted)
             await self._await_camera(wanted, new)
         except FliswarmError as error:
             if not old or not old[0].running:
                 raise
-            await self._put_back(new, old[0], wanted)
+            await self._put_back(old[0], wanted)
             raise EngineError(
                 self.node.name,
                 f"{_problem(error)}; the previous container runs again",
@@ -192,22 +206,27 @@ class LiveNode:
         for container in old:
             await self._engine.remove(container.id)
 
-    async def _put_back(
-        self, new: str | None, old: Container, wanted: ContainerSpec
-    ) -> None:
-        if new is not None:
-            await self._engine.remove(new)
-        await self._engine.rename(old.id, wanted.name)
+    async def _put_back(self, old: Container, wanted: ContainerSpec) -> None:
+        seen = await self._engine.observe(wanted)
+        name = old.name
+        for container in seen.containers:
+            if container.id == old.id:
+                name = container.name
+            elif container.name == wanted.name:
+                await self._engine.remove(container.id)
+        if name != wanted.name:
+            await self._engine.rename(old.id, wanted.name)
         await self._engine.start(old.id)
 
     async def _await_camera(self, wanted: ContainerSpec, container: str) -> None:
         """Return when the camera answers; give up early when its container ends."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + ANSWER_LIMIT
-        while not await self._answers(min(LOOK_AGAIN, deadline - loop.time())):
+        limit = self._patience.answer
+        deadline = loop.time() + limit
+        while not await self._answers(min(self._patience.look, deadline - loop.time())):
             if loop.time() >= deadline:
                 raise CameraError(
-                    self.node.name, f"the camera did not answer in {ANSWER_LIMIT:g} s"
+                    self.node.name, f"the camera did not answer in {limit:g} s"
                 )
             seen = await self._engine.observe(wanted)
             if not any(c.id == container and c.running for c in seen.containers):
@@ -218,9 +237,11 @@ class LiveNode:
         """Return whether the camera answers a ping within ``limit`` seconds."""
         with suppress(TimeoutError, CameraError):
             async with asyncio.timeout(limit):
-                await self.link.wait_up()
-                exchange = self.link.send("ping", lambda _: None)
-                return await exchange.ended is Outcome.DONE
+                while True:
+                    await self.link.wait_up()
+                    exchange = self.link.send("ping", lambda _: None)
+                    if await exchange.ended is not Outcome.LOST:
+                        return True
         return False
 
 

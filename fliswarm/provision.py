@@ -60,11 +60,27 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What an inventory says about a site, checked."""
+    """What an inventory says about a site, checked.
+
+    ``manager_ssh`` is the ssh command that reaches the manager the way Ansible does.
+    """
 
     inventory: Path
     manager: str
     nodes: Sequence[str]
+    manager_ssh: Sequence[str]
+
+
+ASK = """{{
+  {'managers': groups['manager'] | default([]), 'nodes': groups['nodes'] | default([])}
+  | combine({} if groups['manager'] | default([]) | length != 1 else {
+    'host': manager.ansible_host | default(groups['manager'][0]),
+    'user': manager.ansible_user | default(''),
+    'port': manager.ansible_port | default(''),
+    'key': manager.ansible_ssh_private_key_file | default(''),
+    'args': manager.ansible_ssh_common_args | default('')})
+}}""".replace("manager.", "hostvars[groups['manager'][0]].")
+"""What is asked of an inventory; Ansible's own templates are the ones to answer."""
 
 
 def read_site(inventory: Path) -> Site:
@@ -77,33 +93,53 @@ def read_site(inventory: Path) -> Site:
     """
     if not inventory.exists():
         raise ConfigError(str(inventory), "there is no such inventory")
-    output, errors = ansible_runner.interface.get_inventory(
-        "list",
-        [str(inventory.resolve())],
-        response_format="json",
-        envvars=_environment(),
-        quiet=True,
-    )
-    if not isinstance(output, dict):
-        raise ConfigError(str(inventory), errors.strip() or "cannot be read")
-    managers = _hosts(output, "manager")
-    nodes = _hosts(output, "nodes")
-    if len(managers) != 1:
-        found = f"it has {', '.join(managers)}" if managers else "it has none"
+    answers: list[Mapping[str, Any]] = []
+    output: list[str] = []
+
+    def handle(event: Mapping[str, Any]) -> bool:
+        if event.get("event") == "runner_on_ok":
+            answers.append(event["event_data"]["res"]["msg"])
+        else:
+            output.append(event.get("stdout") or "")
+        return False
+
+    with _run(
+        host_pattern="localhost",
+        module="ansible.builtin.debug",
+        module_args=json.dumps({"msg": ASK}),
+        cmdline=shlex.join(["-i", str(inventory.resolve()), "--connection", "local"]),
+        event_handler=handle,
+    ) as status:
+        if not answers:
+            raise ConfigError(str(inventory), _said(output) or status)
+    found = answers[0]
+    if len(found["managers"]) != 1:
+        has = ", ".join(found["managers"]) or "none"
         raise ConfigError(
-            f"{inventory}: group 'manager'", f"must have exactly one host; {found}"
+            f"{inventory}: group 'manager'", f"must have exactly one host; it has {has}"
         )
-    if not nodes:
-        raise ConfigError(f"{inventory}: group 'nodes'", "has no host")
-    return Site(inventory, managers[0], nodes)
+    if not found["nodes"]:
+        raise ConfigError(
+            f"{inventory}: group 'nodes'", "must have a host; it has none"
+        )
+    return Site(inventory, found["managers"][0], found["nodes"], _ssh(found))
 
 
-def _hosts(listing: Mapping[str, Any], group: str) -> list[str]:
-    entry = listing.get(group, {})
-    found = list(entry.get("hosts", ()))
-    for child in entry.get("children", ()):
-        found += _hosts(listing, child)
-    return list(dict.fromkeys(found))
+def _ssh(found: Mapping[str, Any]) -> list[str]:
+    command = ["ssh", *shlex.split(found["args"])]
+    if found["key"]:
+        command += ["-i", found["key"]]
+    if found["port"]:
+        command += ["-p", str(found["port"])]
+    user = f"{found['user']}@" if found["user"] else ""
+    return [*command, f"{user}{found['host']}"]
+
+
+def _said(output: Sequence[str]) -> str:
+    """Return what Ansible said that tells a reason, each line once."""
+    lines = dict.fromkeys(line.strip() for text in output for line in text.splitlines())
+    noise = ("[WARNING]", "[DEPRECATION", "<<<", "(source", "Failed to parse")
+    return " ".join(line for line in lines if line and not line.startswith(noise))
 
 
 def run_playbook(
@@ -158,43 +194,8 @@ def run_playbook(
     cmdline = shlex.join(["-i", str(site.inventory.resolve()), *options])
     with _run(playbook=str(playbook), cmdline=cmdline, event_handler=handle) as status:
         if not summary.hosts:
-            said = " ".join(text.strip() for text in output if text.strip())
-            raise ProvisionError(f"{name}.yml: {said or status}")
+            raise ProvisionError(f"{name}.yml: {_said(output) or status}")
     return summary
-
-
-def manager_ssh(site: Site) -> list[str]:
-    """Return the ssh command that reaches the manager the way Ansible does."""
-    answers: list[Any] = []
-
-    def handle(event: Mapping[str, Any]) -> bool:
-        if event.get("event") == "runner_on_ok":
-            answers.append(event["event_data"]["res"]["msg"])
-        return False
-
-    asked = (
-        "{{ {'host': ansible_host | default(inventory_hostname),"
-        " 'user': ansible_user | default(''), 'port': ansible_port | default(''),"
-        " 'key': ansible_ssh_private_key_file | default(''),"
-        " 'args': ansible_ssh_common_args | default('')} | to_json }}"
-    )
-    with _run(
-        host_pattern=site.manager,
-        module="ansible.builtin.debug",
-        module_args=f'msg="{asked}"',
-        cmdline=shlex.join(["-i", str(site.inventory.resolve())]),
-        event_handler=handle,
-    ) as status:
-        if not answers:
-            raise ProvisionError(f"{site.inventory}: cannot tell the manager: {status}")
-    known = answers[0] if isinstance(answers[0], dict) else json.loads(answers[0])
-    command = ["ssh", *shlex.split(known["args"])]
-    if known["key"]:
-        command += ["-i", known["key"]]
-    if known["port"]:
-        command += ["-p", str(known["port"])]
-    user = f"{known['user']}@" if known["user"] else ""
-    return [*command, f"{user}{known['host']}"]
 
 
 def _task(data: Mapping[str, Any]) -> str:
@@ -231,6 +232,7 @@ def _environment() -> dict[str, str]:
     programs = Path(sys.executable).parent
     return {
         "ANSIBLE_CONFIG": str(shared.config),
+        "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_COLLECTIONS_PATH": str(shared.collections),
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }

@@ -78,9 +78,10 @@ class Service(Listener):
         finally:
             await self._dispatcher.close()
             await self.actor.close()
+            # Before its clients are told: who waits for our end may start the next one.
+            socket.unlink(missing_ok=True)
             await self._control.close()
             await self._fleet.close()
-            socket.unlink(missing_ok=True)
 
     async def reload(self) -> list[str]:
         """Read the configuration again; a wrong one changes nothing."""

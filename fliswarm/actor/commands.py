@@ -268,8 +268,9 @@ async def talk(
     if not camera_command:
         raise click.UsageError("Missing argument 'CAMERA-COMMAND...'.")
     nodes = context.fleet.select(names, category, exclude)
+    connected = {node.node.name for node in nodes if node.link.up}
     for node in nodes:
-        if not node.link.up:
+        if node.node.name not in connected:
             call.warning(text=f"Failed connecting to {node.node.name}.")
     bundle: list[str] = []
 
@@ -281,9 +282,8 @@ async def talk(
 
     message = shlex.join(camera_command)
     results = await context.fleet.talk(nodes, message, on_reply, timeout)
-    up = {node.node.name for node in nodes if node.link.up}
     for result in results:
-        if result.outcome is Outcome.LOST and result.node in up:
+        if result.outcome is Outcome.LOST and result.node in connected:
             call.error(error=f"{result.node}: {result.problem}")
     if bundle:
         call.info(filename_bundle=bundle)

@@ -6,6 +6,7 @@ import asyncio
 import enum
 import heapq
 import logging
+import os
 import random
 import socket
 from collections.abc import Callable
@@ -207,7 +208,9 @@ class CameraLink(asyncio.BufferedProtocol):
                 async with asyncio.timeout(CONNECT_LIMIT):
                     await loop.create_connection(lambda: self, self.host, self.port)
             except OSError as error:  # TimeoutError is one
-                self._problem = error.strerror or "does not accept a connection"
+                self._problem = (
+                    os.strerror(error.errno) if error.errno else "does not answer"
+                )
             else:
                 pause = 0.1
                 try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 FINAL = frozenset(":f!")
 """Message codes that end a command."""
+
+DEPTH = 32
+"""Levels of a value within values; no keyword has more than three."""
 
 
 class Reply(NamedTuple):
@@ -51,4 +54,20 @@ def parse(line: str) -> Reply | None:
             raise ValueError("not a reply")
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a reply: {error!r}") from error
+    if line.count("[") + line.count("{") > DEPTH:
+        _check_depth(data)
     return Reply(command, code, sender, data)
+
+
+def _check_depth(data: object) -> None:
+    level = [data]
+    for _ in range(DEPTH):
+        level = [inner for item in level for inner in _inside(item)]
+    if level:
+        raise ValueError(f"values of over {DEPTH} levels")
+
+
+def _inside(item: object) -> Iterable[object]:
+    if isinstance(item, dict):
+        return item.values()
+    return item if isinstance(item, list) else ()

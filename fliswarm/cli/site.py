@@ -21,7 +21,6 @@ from fliswarm.provision import (
     Event,
     Site,
     Summary,
-    manager_ssh,
     read_site,
     run_playbook,
 )
@@ -73,7 +72,7 @@ def up(inventory: Path, *, as_json: bool) -> None:
     summary = _play("site", site, [], as_json=as_json)
     if site.manager in summary.failed:
         _require(summary)
-    with SshControl(manager_ssh(site)) as control:
+    with SshControl(site.manager_ssh) as control:
         launched = give(control, ["reconnect"], as_json=as_json)
         print_fleet(view(control), as_json=as_json)
     _require(summary)

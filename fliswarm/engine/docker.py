@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -180,7 +181,7 @@ class DockerEngine:
                 host_alive=True,
             ) from error
         except OSError as error:  # TimeoutError is one
-            reason = error.strerror or "does not answer"
+            reason = os.strerror(error.errno) if error.errno else "does not answer"
             raise EngineUnreachableError(
                 self._node, f"{self._address}: {reason}"
             ) from error

@@ -138,8 +138,7 @@ def _download(needs: list[str], folder: Path, python: str, machine: str) -> None
         f"--platform=manylinux2014_{machine}",
         *needs,
     ]
-    # S603: the words are ours, and the dependencies' names come from our metadata.
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ProvisionError(
             f"cannot get fliswarm's dependencies for Python {python}: "

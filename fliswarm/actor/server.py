@@ -44,7 +44,7 @@ class ActorServer:
     @property
     def port(self) -> int:
         """The port that is served."""
-        assert self._server is not None  # noqa: S101  started by its maker
+        assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
@@ -146,7 +146,7 @@ class _User(asyncio.Protocol):
         self._unsent: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.address = transport.get_extra_info("peername")[0]
         self._server.arrived(self)

@@ -254,7 +254,7 @@ class CameraLink(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol.connection_made`."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        assert isinstance(transport, asyncio.Transport)
         _keep_alive(transport.get_extra_info("socket"))
         self._transport = transport
         self._heard = asyncio.get_running_loop().time()
@@ -269,7 +269,7 @@ class CameraLink(asyncio.BufferedProtocol):
             self._problem = f"connection lost: {exc}"
         self._lost()
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+    def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol.get_buffer`."""
         return self._read
 

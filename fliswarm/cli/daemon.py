@@ -88,8 +88,7 @@ def _detach(
     if names is not None:
         words += ["--nodes", ",".join(names)]
     with _open_log(log_file) as output:
-        # S603: the program is this very one.
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -40,7 +40,7 @@ def _forward(name: str) -> click.Command:
 
     def callback(words: tuple[str, ...], *, as_json: bool) -> None:
         options = click.get_current_context().find_object(Options)
-        assert options is not None  # noqa: S101  the group makes it
+        assert options is not None
         with dial(options) as control:
             if not give(control, [name, *words], as_json=as_json):
                 raise click.exceptions.Exit(EXIT_FAILED)

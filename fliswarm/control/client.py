@@ -193,8 +193,7 @@ class SshControl(StreamControl):
         options = ["-T", "-o", f"ConnectTimeout={CONNECT_LIMIT}"]
         head, *rest = ssh
         try:
-            # S603: the program is the user's own ssh, its target the user's choice.
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [head, *options, *rest, "fliswarm", "dial-stdio"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -209,7 +208,7 @@ class SshControl(StreamControl):
         self._process.communicate()
 
     def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101  asked for above
+        assert self._process.stdin is not None
         try:
             self._process.stdin.write(data)
             self._process.stdin.flush()
@@ -217,7 +216,7 @@ class SshControl(StreamControl):
             raise self._ended() from error
 
     def _readline(self) -> bytes:
-        assert self._process.stdout is not None  # noqa: S101  asked for above
+        assert self._process.stdout is not None
         return self._process.stdout.readline()
 
     def _ended(self) -> ControlError | NotRunningError:

@@ -111,6 +111,31 @@ class CameraError(FliswarmError):
         self.problem = problem
 
 
+class HostError(FliswarmError):
+    """A node's operating system could not be reached, or refused.
+
+    Parameters
+    ----------
+    node
+        Name of the node.
+    problem
+        The host's own words.
+    """
+
+    exit_code = EXIT_UNREACHABLE
+
+    def __init__(self, node: str, problem: str) -> None:
+        super().__init__(f"{node}: {problem}")
+        self.node = node
+        self.problem = problem
+
+
+class HubError(FliswarmError):
+    """Tron is away, or a command through it failed."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
 class ControlError(FliswarmError):
     """The control connection ended before the command did."""
 

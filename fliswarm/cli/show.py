@@ -69,7 +69,7 @@ def print_fleet(nodes: Iterable[NodeView], *, as_json: bool) -> None:
             print(json.dumps(asdict(node)))
         return
     table = Table("node", "host", "Docker", "container", "image digest", "camera")
-    table.add_column("temperature", justify="right")
+    table.add_column("temp.", justify="right")
     for node in nodes:
         cold = "" if node.temperature is None else f"{node.temperature:.1f} °C"
         table.add_row(

@@ -1,0 +1,106 @@
+"""A node's operating system, over ssh: the only module that imports ``paramiko``.
+
+Host keys are checked: an unknown or another host is refused, never learnt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import paramiko
+
+from fliswarm.errors import HostError
+from fliswarm.model import Node
+
+CONNECT_LIMIT = 5.0
+"""Seconds for ssh to connect, and for each step of its greeting."""
+
+COMMAND_LIMIT = 15.0
+"""Seconds for a short command to end."""
+
+MARK = "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat"
+"""Tells one start of a host from another: the kernel's, or that of its first process
+where the kernel is shared with other hosts."""
+
+
+class Host(Protocol):
+    """The operating system of one node. Each call ends within its time limit."""
+
+    async def mark(self) -> str:
+        """Return a text that changes with each start of the host."""
+
+    async def reboot(self) -> None:
+        """Ask the host to start anew; return when it has heard."""
+
+
+class SshHost:
+    """A node reached by ssh, as its user, with the known host keys of this account.
+
+    Parameters
+    ----------
+    node
+        The node.
+    pool
+        Threads in which ssh may wait.
+    """
+
+    def __init__(self, node: Node, pool: ThreadPoolExecutor) -> None:
+        self._node = node
+        self._pool = pool
+
+    async def mark(self) -> str:
+        """See `Host.mark`."""
+        return await self._run(MARK, ends=True)
+
+    async def reboot(self) -> None:
+        """See `Host.reboot`."""
+        await self._run("sudo -n /sbin/reboot", ends=False)
+
+    async def _run(self, command: str, *, ends: bool) -> str:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._execute, command, ends)
+
+    def _execute(self, command: str, ends: bool) -> str:
+        with self._connected() as client:
+            transport = client.get_transport()
+            assert transport is not None
+            channel = transport.open_session(timeout=CONNECT_LIMIT)
+            channel.settimeout(COMMAND_LIMIT)
+            channel.exec_command(command)
+            output = channel.makefile("rb").read()
+            errors = channel.makefile_stderr("rb").read()
+            status = channel.recv_exit_status()
+        # A host that goes down closes the channel before it tells a status: -1.
+        if status == 0 or (status == -1 and not ends):
+            return bytes(output).decode("utf-8", "replace")
+        words = bytes(errors).decode("utf-8", "replace").strip()
+        raise HostError(self._node.name, f"{command}: {words or f'status {status}'}")
+
+    @contextmanager
+    def _connected(self) -> Iterator[paramiko.SSHClient]:
+        client = paramiko.SSHClient()
+        client.load_system_host_keys()
+        known = Path("/etc/ssh/ssh_known_hosts")
+        if known.exists():
+            client.load_system_host_keys(str(known))
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            client.connect(
+                self._node.host,
+                username=self._node.user,
+                timeout=CONNECT_LIMIT,
+                banner_timeout=CONNECT_LIMIT,
+                auth_timeout=CONNECT_LIMIT,
+                channel_timeout=CONNECT_LIMIT,
+            )
+            yield client
+        except (paramiko.SSHException, OSError) as error:
+            where = f"{self._node.user}@{self._node.host}"
+            raise HostError(self._node.name, f"ssh {where}: {error}") from error
+        finally:
+            client.close()

@@ -1,0 +1,221 @@
+"""A TCP connection that heals by itself: what every link to another program shares."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from contextlib import suppress
+
+from fliswarm.lines import LineReader
+
+log = logging.getLogger(__name__)
+
+READ_SIZE = 64 * 1024
+"""Bytes taken from one peer before the others have their turn."""
+
+LINE_LIMIT = 1024 * 1024
+"""Bytes of the longest line that is read."""
+
+CONNECT_LIMIT = 3.0
+"""Seconds for a peer to accept a connection."""
+
+FIRST_PAUSE = 0.1
+"""Seconds before the first new attempt to connect; each further pause is twice that."""
+
+
+class Link(asyncio.BufferedProtocol):
+    """A connection that is made anew whenever it breaks, with a pause that grows.
+
+    Subclasses say what happens on a line, when the link comes up, when it goes down,
+    and what to do about silence.
+
+    Parameters
+    ----------
+    name
+        Of the peer, for messages.
+    host, port
+        Where the peer listens.
+    heartbeat
+        Seconds of silence after which the peer is asked for a sign of life.
+    silence
+        Seconds of silence after which the link counts as broken.
+    retry
+        Longest pause between two attempts to connect, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        *,
+        heartbeat: float,
+        silence: float,
+        retry: float,
+    ) -> None:
+        self.name = name
+        self.host = host
+        self.port = port
+        self.problem = "not connected yet"
+        self._heartbeat = heartbeat
+        self._silence = silence
+        self._retry = retry
+        self._transport: asyncio.Transport | None = None
+        self._read = memoryview(bytearray(READ_SIZE))
+        self._lines = LineReader(LINE_LIMIT)
+        self._heard = 0.0
+        self._up = asyncio.Event()
+        self._down = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether the peer is connected."""
+        return self._up.is_set()
+
+    def start(self) -> None:
+        """Begin to connect, and to connect again whenever the link breaks."""
+        if self._task is None:
+            self._task = asyncio.create_task(
+                self._supervise(), name=f"link {self.name}"
+            )
+
+    async def close(self) -> None:
+        """End the link for good; whoever waits for the peer is told."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def drop(self, problem: str) -> None:
+        """Break the connection; a new one is tried at once."""
+        self.problem = problem
+        if self._transport is not None:
+            self._transport.abort()
+        self._hurry.set()
+
+    async def wait_up(self) -> None:
+        """Return when the link is up, trying ten times a second until it is."""
+        while not self.up:
+            self._hurry.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_PAUSE):
+                    await self._up.wait()
+
+    # For subclasses
+
+    def _line(self, line: str) -> None:
+        """Take a line."""
+        raise NotImplementedError
+
+    def _dropped(self) -> None:
+        """Take the news that a line of over `LINE_LIMIT` bytes was dropped."""
+
+    def _connected(self) -> None:
+        """Take the news that the link is up."""
+
+    def _disconnected(self) -> None:
+        """Take the news that the link is down; ``problem`` says why."""
+
+    def _ask(self) -> None:
+        """Ask the peer for a sign of life."""
+
+    # Life
+
+    async def _supervise(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while True:
+            self._hurry.clear()
+            self._down.clear()
+            try:
+                async with asyncio.timeout(CONNECT_LIMIT):
+                    await loop.create_connection(lambda: self, self.host, self.port)
+            except OSError as error:  # TimeoutError is one
+                self.problem = (
+                    os.strerror(error.errno) if error.errno else "does not answer"
+                )
+            else:
+                pause = FIRST_PAUSE
+                try:
+                    await self._watch()
+                finally:
+                    # A cancelled supervisor takes its connection with it.
+                    if self._transport is not None:
+                        self._transport.abort()
+                    self._lost()
+            try:
+                # Many links must not knock in step at a peer that comes back.
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311
+                    await self._hurry.wait()
+                pause = FIRST_PAUSE
+            except TimeoutError:
+                pause = min(pause * 2, self._retry)
+
+    async def _watch(self) -> None:
+        """Return when the connection is lost; break it when the peer is silent."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                async with asyncio.timeout(self._heartbeat):
+                    await self._down.wait()
+            except TimeoutError:
+                silent = loop.time() - self._heard
+                if silent >= self._silence:
+                    self.drop(f"silent for {silent:.0f} s")
+                elif silent >= self._heartbeat:
+                    self._ask()
+            else:
+                return
+
+    def _lost(self) -> None:
+        if self._transport is None:
+            return
+        self._transport = None
+        self._up.clear()
+        self._down.set()
+        self._disconnected()
+
+    # asyncio.BufferedProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.BaseProtocol.connection_made`."""
+        assert isinstance(transport, asyncio.Transport)
+        _keep_alive(transport.get_extra_info("socket"))
+        self._transport = transport
+        self._heard = asyncio.get_running_loop().time()
+        self._lines = LineReader(LINE_LIMIT)
+        self.problem = "connection lost"
+        self._up.set()
+        self._connected()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.BaseProtocol.connection_lost`."""
+        if exc is not None:
+            self.problem = f"connection lost: {exc}"
+        self._lost()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See `asyncio.BufferedProtocol.get_buffer`."""
+        return self._read
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See `asyncio.BufferedProtocol.buffer_updated`."""
+        self._heard = asyncio.get_running_loop().time()
+        for line in self._lines.feed(bytes(self._read[:nbytes])):
+            self._line(line)
+        if self._lines.dropped:
+            self._dropped()
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Let the kernel find out about a peer that is gone without a word, in 12 s."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 6)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -291,10 +291,16 @@ def _power(node: _Section, site: _SitePower) -> Power | None:
         return None
     own = node.section("power")
     values = {**site.values, **_SitePower.read(own)}
-    for key in ("actor", "poweron", "poweroff"):
+    for key in ("poweron", "poweroff"):
         if key not in values:
-            raise own.error(key, "is neither here nor in the site's 'power'")
-    return Power(device=own.get("device", str), **values)
+            problem = "is neither here nor in the site's 'power'"
+            raise own.error(f"command/{key}", problem)
+    return Power(
+        actor=values.get("actor"),
+        poweron=values["poweron"],
+        poweroff=values["poweroff"],
+        device=own.get("device", str),
+    )
 
 
 def _enabled(

@@ -17,9 +17,13 @@ LABEL_SPEC = "org.sdss.fliswarm.spec"
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """How the power of one node is switched, through another actor."""
+    """How the power of one node is switched.
 
-    actor: str
+    ``poweron`` and ``poweroff``, with ``device`` as their last word, are commands of
+    ``actor``; without an actor they are programs on the controller's computer.
+    """
+
+    actor: str | None
     poweron: str
     poweroff: str
     device: str

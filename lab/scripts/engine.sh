@@ -42,12 +42,26 @@ end() {
     done
 }
 
-unmount() {
+# End the engine, and what outlives one that was killed: containers, control groups and mounts. What is
+# left is what a power cut leaves.
+clear() {
+    local container pids
+    end dockerd
+    end 'containerd*'
+    for container in "$dir"/data/containers/*/; do
+        container=$(basename "$container")
+        while pids=$(grep -lF "$container" /proc/[0-9]*/cgroup 2>/dev/null | cut -d / -f 3) && [ -n "$pids" ]; do
+            kill -KILL $pids 2>/dev/null || true
+            sleep 0.1
+        done
+        find /sys/fs/cgroup -depth -type d -path "*/$container*" -exec rmdir {} \; 2>/dev/null || true
+    done
     awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r umount -l
+    rm -rf "$dir/run" "$dir/pid"
 }
 
-# rules add|remove PREFIX. The engine makes none, and the lab's network needs three: packets from and to it pass, and leave
-# under this machine's address.
+# rules add|remove PREFIX. The engine makes none, and the lab's network needs three: packets from and to it
+# pass, and leave under this machine's address.
 rules() {
     local net=$2.0/24 table rule
     while read -r table rule; do
@@ -68,16 +82,8 @@ case $action in
 start)
     rules add "$prefix"
     ! answers || exit 0
-    # A killed engine leaves files with the numbers of processes that may be someone else's by now.
-    # Containers that outlived it are taken over by the new engine; without any, nothing is worth keeping.
-    end dockerd
-    end containerd
+    clear
     mkdir -p "$dir"
-    if [ -z "$(processes 'containerd-shim*')" ]; then
-        unmount
-        rm -rf "$dir/run"
-    fi
-    rm -f "$dir/pid" "$dir/run/containerd/containerd.pid"
     # No default bridge and no iptables rules: nothing of another engine on this machine is touched.
     options=(--data-root "$dir/data" --exec-root "$dir/run" --pidfile "$dir/pid" -H "$address" --bridge none --iptables=false)
     full=$(( (1 << ($(cat /proc/sys/kernel/cap_last_cap) + 1)) - 1 ))
@@ -98,9 +104,7 @@ start)
     ;;
 stop)
     [ -d "$dir" ] || exit 0
-    end dockerd
-    end 'containerd*'
-    unmount
+    clear
     rules remove "$prefix"
     echo "stopped $address"
     ;;

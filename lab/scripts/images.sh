@@ -10,7 +10,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . /etc/os-release
 
-base_packages=python3,python3-pip,python3-venv,ca-certificates
+base_packages=python3,ca-certificates
 host_packages=systemd,systemd-sysv,dbus,udev,openssh-server,sudo,python3,python3-apt,iproute2,iptables,iputils-ping,ca-certificates
 
 # This machine's own sources, in one-line form: apt reads either form of its files, and its Origin
@@ -23,17 +23,8 @@ sources() {
         awk -v id="$ID" -v suite="$VERSION_CODENAME" -v options="${options[*]+[${options[*]}] }" \
             'tolower($1) == id && index($2, suite) == 1 && $4 !~ /backports|proposed/ { print "deb " options $3, $4, $5 }')
     if [ -z "$lines" ]; then
-        case $ID in
-        debian)
-            lines="deb http://mirror.example/debian $VERSION_CODENAME main
-deb http://mirror.example/debian-security $VERSION_CODENAME-security main" ;;
-        ubuntu)
-            lines="deb http://mirror.example/ubuntu $VERSION_CODENAME main universe
-deb http://mirror.example/ubuntu $VERSION_CODENAME-updates main universe" ;;
-        *)
-            echo "The lab builds its hosts from Debian's or Ubuntu's packages; this machine is $PRETTY_NAME." >&2
-            exit 1 ;;
-        esac
+        echo "apt knows no package source of $PRETTY_NAME itself. Remedy: apt-get update, then again." >&2
+        exit 1
     fi
     echo "$lines"
 }
@@ -55,7 +46,7 @@ recipe() {
 rootfs() {
     local packages=$1 out=$2
     shift 2
-    sources | mmdebstrap --quiet --variant=apt --include="$packages" \
+    sources | mmdebstrap --quiet --format=tar --variant=apt --include="$packages" \
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
@@ -66,7 +57,6 @@ build() {
     local dir=$1 label=$2 number
     number=$(recipe)
     if [ "$(cat "$dir/base.recipe" 2>/dev/null)" != "$number" ]; then
-        rm -f "$dir/base.tar.new"
         rootfs "$base_packages" "$dir/base.tar.new" >&2 &
         base=$!
         trap 'kill "$base" 2>/dev/null || true' EXIT

@@ -15,8 +15,8 @@ def main() -> None:
     """Make the environment that the first argument names."""
     if sys.version_info < OLDEST:
         sys.exit(
-            f"fliswarm needs Python {OLDEST[0]}.{OLDEST[1]} or later; {sys.executable} is "
-            f"{sys.version.split()[0]}. Remedy: make PYTHON=/path/to/a/newer/python3 ..."
+            f"fliswarm needs Python 3.11 or later; {sys.executable} is "
+            f"{sys.version.split()[0]}. Remedy: make PYTHON=/path/to/a/newer/python3"
         )
     # Debian's python3 has venv, but not what venv puts into an environment.
     missing = []

@@ -7,6 +7,10 @@ tar -xf "$tar" -C "$wheels"
 # An environment made for another Python finds none of its packages.
 [ -d "$home/lib/python$python/site-packages" ] || python3 -m venv --clear "$home"
 rm -f "$home/bundle"
-find "$wheels" -name '*.whl' -exec "$home/bin/python" -m pip install --quiet --no-index \
-    --no-deps --force-reinstall --disable-pip-version-check {} +
+pip() {
+    "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps "$@"
+}
+pip "$wheels"/*.whl
+# The same version may hold another fliswarm; of its dependencies that is never so.
+pip --force-reinstall "$wheels"/fliswarm-*.whl
 echo "$stamp" >"$home/bundle"

@@ -1,4 +1,4 @@
-"""Print what a host and a registry have, as JSON: ``look.py REGISTRY NAME TAG``.
+"""Print what a host and its registry have, as JSON: ``look.py REGISTRY NAME TAG``.
 
 ``docker``
     Whether the host has the client.
@@ -20,10 +20,9 @@ import shutil
 import ssl
 import sys
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 LABEL = "org.sdss.fliswarm.recipe"
 
@@ -38,43 +37,39 @@ TIMEOUT = 10
 """Seconds for each answer of the registry."""
 
 
-def image(registry: str, name: str, tag: str) -> tuple[str, str]:
-    """Return digest and recipe of an image in a registry, empty if not there.
+def connect(registry: str) -> HTTPConnection:
+    """Return a connection to a registry, as the engine would speak to it.
 
     Parameters
     ----------
     registry
-        Its address and port. It is spoken to as the engine does: with TLS if
-        the engine has a certificate for it.
-    name
-        Name of the image, without registry and tag.
-    tag
-        Its tag.
+        Its address and port. With TLS if the engine has a certificate for it.
     """
     authority = Path("/etc/docker/certs.d", registry, "ca.crt")
-    if authority.exists():
-        url = f"https://{registry}/v2"
-        context = ssl.create_default_context(cafile=str(authority))
-        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-    else:
-        url = f"http://{registry}/v2"
-        opener = build_opener(ProxyHandler({}))
+    if not authority.exists():
+        return HTTPConnection(registry, timeout=TIMEOUT)
+    context = ssl.create_default_context(cafile=str(authority))
+    return HTTPSConnection(registry, timeout=TIMEOUT, context=context)
 
-    def get(path: str, accept: str) -> tuple[dict[str, Any], str]:
-        request = Request(f"{url}/{path}", headers={"Accept": accept})  # noqa: S310
-        with opener.open(request, timeout=TIMEOUT) as answer:
-            return json.load(answer), answer.headers.get("Docker-Content-Digest", "")
 
-    try:
-        manifest, digest = get(f"{name}/manifests/{tag}", MANIFEST)
-    except HTTPError as error:
-        if error.code == HTTPStatus.NOT_FOUND:
-            return "", ""
-        raise
-    if "config" not in manifest:
-        return digest, ""
-    config, _ = get(f"{name}/blobs/{manifest['config']['digest']}", "*/*")
-    return digest, (config["config"].get("Labels") or {}).get(LABEL, "")
+def get(connection: HTTPConnection, path: str) -> tuple[dict[str, Any], str]:
+    """Return a document of the registry and its digest, empty if not there.
+
+    Parameters
+    ----------
+    connection
+        The connection to the registry.
+    path
+        What follows ``/v2/``.
+    """
+    connection.request("GET", f"/v2/{path}", headers={"Accept": MANIFEST})
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return {}, ""
+    if answer.status != HTTPStatus.OK:
+        raise HTTPException(f"it answers {answer.status} {answer.reason}")
+    return json.loads(body), answer.headers.get("Docker-Content-Digest", "")
 
 
 def main() -> None:
@@ -82,11 +77,15 @@ def main() -> None:
     registry, name, tag = sys.argv[1:]
     digest = recipe = reason = ""
     try:
-        digest, recipe = image(registry, name, tag)
-    except HTTPError as error:
-        reason = f"it answers {error.code} {error.reason}"
-    except (URLError, OSError) as error:
-        reason = str(getattr(error, "reason", error))
+        connection = connect(registry)
+        manifest, digest = get(connection, f"{name}/manifests/{tag}")
+        if "config" in manifest:
+            blob = manifest["config"]["digest"]
+            image, _ = get(connection, f"{name}/blobs/{blob}")
+            labels = image.get("config", {}).get("Labels") or {}
+            recipe = labels.get(LABEL, "")
+    except (OSError, HTTPException, ValueError) as error:
+        reason = str(error) or type(error).__name__
     found = {
         "docker": shutil.which("docker") is not None,
         "machine": platform.machine(),

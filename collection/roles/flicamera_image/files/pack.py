@@ -57,8 +57,7 @@ def pack(
 
 def _pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    # S603: the words are ours, and the packages' names are the operator's.
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [*command, *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:

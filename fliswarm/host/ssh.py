@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from fliswarm.errors import HostError
 from fliswarm.model import Node
+
+if TYPE_CHECKING:
+    import paramiko
 
 CONNECT_LIMIT = 5.0
 """Seconds for ssh to connect, and for each step of its greeting."""
@@ -28,26 +29,29 @@ MARK = "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat"
 where the kernel is shared with other hosts."""
 
 
-class Host(Protocol):
-    """The operating system of one node. Each call ends within its time limit."""
-
-    async def mark(self) -> str:
-        """Return a text that changes with each start of the host."""
-
-    async def reboot(self) -> None:
-        """Ask the host to start anew; return when it has heard."""
-
-
-class SshHost:
-    """A node reached by ssh, as its user, with the known host keys of this account.
+class SshHosts:
+    """Reaches nodes by ssh, in a bounded set of threads.
 
     Parameters
     ----------
-    node
-        The node.
-    pool
-        Threads in which ssh may wait.
+    threads
+        How many nodes may be asked at once.
     """
+
+    def __init__(self, threads: int = 16) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ssh")
+
+    def __call__(self, node: Node) -> SshHost:
+        """Return the host of a node; contacts nobody yet."""
+        return SshHost(node, self._pool)
+
+    def close(self) -> None:
+        """Let calls under way run to their time limits, and start no other."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class SshHost:
+    """A node reached by ssh, as its user, with the known host keys of this account."""
 
     def __init__(self, node: Node, pool: ThreadPoolExecutor) -> None:
         self._node = node
@@ -83,6 +87,9 @@ class SshHost:
 
     @contextmanager
     def _connected(self) -> Iterator[paramiko.SSHClient]:
+        # A controller that reboots nothing need not hold a cryptography library.
+        import paramiko
+
         client = paramiko.SSHClient()
         client.load_system_host_keys()
         known = Path("/etc/ssh/ssh_known_hosts")

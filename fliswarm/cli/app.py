@@ -131,9 +131,9 @@ def split(names: str | None) -> list[str] | None:
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
     try:
-        fliswarm.main(standalone_mode=False, prog_name="fliswarm")
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        # Without standalone mode, click returns the code of a command that exits early.
+        code = fliswarm.main(standalone_mode=False, prog_name="fliswarm")
+        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

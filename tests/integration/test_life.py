@@ -54,6 +54,7 @@ def test_an_unreachable_node_does_not_keep_the_rest_from_being_served(
 def test_a_foreign_container_survives_everything(
     fleet: Lab, foreign: Container
 ) -> None:
+    foreign.reload()
     began = foreign.attrs["State"]["StartedAt"]
     done = fleet.fliswarm("reconnect", "--force")
     assert done.code == 0, done.out

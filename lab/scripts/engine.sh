@@ -85,9 +85,9 @@ start)
     clear
     mkdir -p "$dir"
     # No default bridge and no iptables rules: nothing of another engine on this machine is touched.
-    options=(--data-root "$dir/data" --exec-root "$dir/run" --pidfile "$dir/pid" -H "$address" --bridge none --iptables=false)
-    full=$(( (1 << ($(cat /proc/sys/kernel/cap_last_cap) + 1)) - 1 ))
-    if (( (16#$(awk '/^CapBnd:/ { print $2 }' /proc/self/status) & full) != full )); then
+    options=(--data-root "$dir/data" --exec-root "$dir/run" --pidfile "$dir/pid" -H "$address")
+    options+=(--bridge none --iptables=false)
+    if [ -n "$("$here/oci-runtime" needed)" ]; then
         options+=(--add-runtime "lab=$here/oci-runtime" --default-runtime lab)
     fi
     setsid dockerd "${options[@]}" </dev/null >"$dir/log" 2>&1 &

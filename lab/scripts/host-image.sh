@@ -34,8 +34,10 @@ done
 # Camera computers have a USB bus, whether or not a camera is plugged in.
 echo 'd /dev/bus/usb 0755 root root' >"$root/etc/tmpfiles.d/lab.conf"
 
-if [ -n "${LAB_RUNTIME:-}" ]; then
-    install -D -m 0755 "$LAB_RUNTIME" "$root/usr/local/sbin/lab-oci-runtime"
+# What the lab's own engine needs for privileged containers, the engines in its hosts need as well.
+runtime=$(dirname "$0")/oci-runtime
+if [ -n "$("$runtime" needed)" ]; then
+    install -D -m 0755 "$runtime" "$root/usr/local/sbin/lab-oci-runtime"
     install -d "$root/etc/docker"
     cat >"$root/etc/docker/daemon.json" <<'EOF'
 {

@@ -64,11 +64,17 @@ ready() {
 }
 
 up() {
-    local label=$1 dir=$2 prefix=$3 names=$4 image name container created=''
+    local label=$1 dir=$2 prefix=$3 names=$4 image name container owner
     local -A state image_of networks
     image=fliswarm-lab:$("$here/images.sh" recipe)
 
-    if ! docker network inspect fliswarm-lab >/dev/null 2>&1; then
+    local labels='{{range $key, $value := .Labels}}{{$key}}={{$value}}{{end}}'
+    if owner=$(docker network inspect fliswarm-lab --format "$labels" 2>/dev/null); then
+        if [ "$owner" != "$label" ]; then
+            echo "This Docker Engine carries another lab already, that of ${owner#*=}." >&2
+            exit 1
+        fi
+    else
         docker network create --label "$label" --subnet "$prefix.0/24" --gateway "$prefix.1" fliswarm-lab >/dev/null
         echo "created the network $prefix.0/24"
     fi
@@ -87,8 +93,8 @@ up() {
         container=fliswarm-lab-$name
         case ${state[$container]:-absent} in
         absent)
+            rm -f "$dir/ssh/known_hosts"
             create "$name" "$(address "$prefix" "$name")" "$label" "$image"
-            created=yes
             continue ;;
         running) ;;
         paused)
@@ -104,7 +110,7 @@ up() {
         fi
     done
 
-    if [ -n "$created" ] || [ ! -s "$dir/ssh/known_hosts" ]; then
+    if [ ! -e "$dir/ssh/known_hosts" ]; then
         for name in $names; do
             identify "$name" "$(address "$prefix" "$name")" "$dir"
         done >"$dir/ssh/known_hosts.new"
@@ -119,7 +125,7 @@ down() {
     for kind in container volume network image; do
         case $kind in
         container) ids=$(docker ps --all --quiet --filter "label=$label") ;;
-        image) ids=$(docker images --quiet --filter "label=$label" | sort -u) ;;
+        image) ids=$(docker images --quiet --filter "label=$("$here/images.sh" image_label "$label")" | sort -u) ;;
         *) ids=$(docker "$kind" ls --quiet --filter "label=$label") ;;
         esac
         [ -n "$ids" ] || continue

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from fliswarm.camera import CameraLink, Exchange, Outcome, Reply
 from fliswarm.engine import Connect
 from fliswarm.errors import CameraError, FliswarmError, SelectionError
+from fliswarm.host import Reach
 from fliswarm.model import Fleet, Node, NodeStatus
 from fliswarm.node import LiveNode, Patience, Report
 from fliswarm.plan import Plan
+from fliswarm.power import PowerSwitch
 from fliswarm.selection import select
 
 
@@ -55,6 +57,10 @@ class LiveFleet:
         What the fleet should be.
     connect
         Makes the engine of a node.
+    reach
+        Makes the host of a node.
+    power
+        Switches the power of nodes.
     listener
         Gets what happens without a command.
     patience
@@ -65,10 +71,14 @@ class LiveFleet:
         self,
         desired: Fleet,
         connect: Connect,
+        reach: Reach,
+        power: PowerSwitch,
         listener: Listener,
         patience: Patience = Patience(),
     ) -> None:
         self._connect = connect
+        self._reach = reach
+        self._power = power
         self._patience = patience
         self._listener = listener
         self.desired = desired
@@ -196,6 +206,21 @@ class LiveFleet:
             nodes, lambda node: node.remove(self.desired.container(node.node), report)
         )
 
+    async def reboot(
+        self, nodes: Sequence[LiveNode], report: Report, *, hard: bool, limit: float
+    ) -> list[ApplyResult]:
+        """Start hosts anew, all at once, each within ``limit`` seconds.
+
+        ``hard`` switches their power instead of asking them.
+        """
+        power = self._power if hard else None
+        return await self._change(
+            nodes,
+            lambda node: node.reboot(
+                self.desired.container(node.node), report, power, limit
+            ),
+        )
+
     async def logs(self, node: LiveNode, lines: int) -> str:
         """Return the last lines that a camera's program printed."""
         return await node.logs(self.desired.container(node.node), lines)
@@ -260,7 +285,9 @@ class LiveFleet:
             ),
             on_problem=lambda problem: listener.camera_confused(name, problem),
         )
-        return LiveNode(node, self._connect(node), link, self._patience)
+        return LiveNode(
+            node, self._connect(node), link, self._reach(node), self._patience
+        )
 
 
 def _settle(node: LiveNode, exchange: Exchange, limit: float | None) -> TalkResult:

@@ -14,7 +14,9 @@ from fliswarm.errors import (
     EngineError,
     EngineUnreachableError,
     FliswarmError,
+    HostError,
 )
+from fliswarm.host import Host
 from fliswarm.model import Container, ContainerSpec, Node, NodeStatus, Observation
 from fliswarm.plan import (
     CreateVolume,
@@ -26,9 +28,16 @@ from fliswarm.plan import (
     plan,
     removal,
 )
+from fliswarm.power import PowerSwitch
 
 Report = Callable[[str, Mapping[str, object]], None]
 """Tells whoever gave a command how it goes: a message code and keywords."""
+
+POWER_PAUSE = 3.0
+"""Seconds without power, for a computer to notice."""
+
+POWER_PAUSE = 3.0
+"""Seconds without power, for a computer to notice."""
 
 STOP_GRACE = 5.0
 """Seconds for a camera to end its exposure and let go of its device."""
@@ -59,6 +68,8 @@ class LiveNode:
         Its Docker Engine.
     link
         The link to its camera.
+    host
+        Its operating system.
     patience
         How long its camera is waited for.
     """
@@ -68,12 +79,14 @@ class LiveNode:
         node: Node,
         engine: Engine,
         link: CameraLink,
+        host: Host,
         patience: Patience = Patience(),
     ) -> None:
         self.node = node
         self.link = link
         self._patience = patience
         self._engine = engine
+        self._host = host
         self._busy: str | None = None
 
     async def close(self) -> None:
@@ -148,6 +161,79 @@ class LiveNode:
             steps = removal(await self._engine.observe(wanted))
             await self._carry_out(steps, wanted, report)
             return not steps.empty
+
+    async def reboot(
+        self,
+        wanted: ContainerSpec,
+        report: Report,
+        power: PowerSwitch | None,
+        limit: float,
+    ) -> bool:
+        """Start the host anew and return when its camera answers again.
+
+        Parameters
+        ----------
+        wanted
+            The container whose camera is waited for.
+        report
+            Is told of each step.
+        power
+            Switches the power off and on; ``None`` asks the host itself.
+        limit
+            Seconds for all of it.
+
+        Raises
+        ------
+        FliswarmError
+            Naming the step that failed or was not over in time.
+        """
+        with _Busy(self, "reboot"):
+            before = None
+            if power is None:
+                before = await self._host.mark()
+                await self._host.reboot()
+            else:
+                await self._cycle(power, report)
+            report("i", {"text": f"Restarting {self.node.host}."})
+            self.link.drop("the node is rebooting")
+            step = "host"
+            try:
+                async with asyncio.timeout(limit):
+                    while before and not await self._started_since(before):
+                        await asyncio.sleep(1)
+                    step = "Docker Engine"
+                    while not await self._engine_answers():
+                        await asyncio.sleep(1)
+                    step = "camera"
+                    if _current(wanted, await self._engine.observe(wanted)) is None:
+                        text = f"{self.node.name}: there is no container to wait for."
+                        report("w", {"text": text})
+                        return True
+                    await self._answers(limit)
+            except TimeoutError:
+                problem = f"its {step} was not back in {limit:g} s"
+                raise HostError(self.node.name, problem) from None
+            return True
+
+    async def _cycle(self, power: PowerSwitch, report: Report) -> None:
+        report("i", {"text": f"{self.node.name}: powering off."})
+        await power.switch(self.node, on=False)
+        await asyncio.sleep(POWER_PAUSE)
+        report("i", {"text": f"{self.node.name}: powering on."})
+        await power.switch(self.node, on=True)
+
+    async def _started_since(self, before: str) -> bool:
+        try:
+            return await self._host.mark() != before
+        except HostError:
+            return False
+
+    async def _engine_answers(self) -> bool:
+        try:
+            await self._engine.ping()
+        except EngineError:
+            return False
+        return True
 
     async def logs(self, wanted: ContainerSpec, lines: int) -> str:
         """Return the last lines that the camera's program printed."""

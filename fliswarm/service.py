@@ -10,14 +10,19 @@ from pathlib import Path
 
 from fliswarm import __version__
 from fliswarm.actor.call import RELAYED
+from fliswarm.actor.commands import Site
 from fliswarm.actor.dispatch import Dispatcher
+from fliswarm.actor.events import Events
 from fliswarm.actor.server import ActorServer, BroadcastSink
 from fliswarm.camera import Reply
 from fliswarm.control.server import ControlServer
 from fliswarm.engine import Connect
 from fliswarm.errors import ConfigError, FliswarmError
 from fliswarm.fleet import Listener, LiveFleet
+from fliswarm.host import Reach
 from fliswarm.model import Fleet
+from fliswarm.power import SitePower
+from fliswarm.tron import TronLink
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +39,41 @@ class Service(Listener):
         Reads the configuration; called at the start and at each reload.
     connect
         Makes the engine of a node.
+    reach
+        Makes the host of a node.
     """
 
-    def __init__(self, load: Callable[[], Fleet], connect: Connect) -> None:
+    def __init__(
+        self, load: Callable[[], Fleet], connect: Connect, reach: Reach
+    ) -> None:
         self._load = load
         desired = load()
-        self._actor_settings = desired.actor
-        self._fleet = LiveFleet(desired, connect, self)
+        actor = desired.actor
+        self._actor_settings = actor
+        self._hub = (
+            TronLink(
+                actor.name,
+                actor.tron_host,
+                actor.tron_port,
+                on_change=self._hub_changed,
+            )
+            if actor.tron_host
+            else None
+        )
+        self._fleet = LiveFleet(desired, connect, reach, SitePower(self._hub), self)
+        self._events = Events()
         self._dispatcher = Dispatcher(
-            self._fleet, desired.actor.name, __version__, self.reload
+            Site(
+                self._fleet,
+                actor.name,
+                __version__,
+                self.reload,
+                self._hub,
+                self._events,
+            )
         )
         self.actor = ActorServer(self._dispatcher, __version__)
-        self._control = ControlServer(self._dispatcher, desired.actor.name)
+        self._control = ControlServer(self._dispatcher, actor.name)
         self._stop = asyncio.Event()
 
     async def run(self, socket: Path) -> None:
@@ -69,12 +97,15 @@ class Service(Listener):
                 where = f"actor {settings.host}:{settings.port}"
                 raise ConfigError(where, error.strerror or str(error)) from error
             self._fleet.start()
+            if self._hub is not None:
+                self._hub.start()
             log.info(
                 "fliswarm %s serves %s:%d", __version__, settings.host, self.actor.port
             )
-            timed = asyncio.create_task(self._report_status())
-            await self._stop.wait()
-            timed.cancel()
+            with self._events.heard_by(BroadcastSink(self.actor)):
+                timed = asyncio.create_task(self._report_status())
+                await self._stop.wait()
+                timed.cancel()
         finally:
             await self._dispatcher.close()
             await self.actor.close()
@@ -82,6 +113,8 @@ class Service(Listener):
             socket.unlink(missing_ok=True)
             await self._control.close()
             await self._fleet.close()
+            if self._hub is not None:
+                await self._hub.close()
 
     async def reload(self) -> list[str]:
         """Read the configuration again; a wrong one changes nothing."""
@@ -96,21 +129,28 @@ class Service(Listener):
         """Tell all users what a camera said by itself."""
         if reply.data:
             code = RELAYED.get(reply.code, reply.code)
-            self.actor.relay_all(code, reply.sender, reply.data)
+            self._events.relay(code, reply.sender, reply.data)
 
     def camera_changed(self, node: str, *, up: bool, problem: str) -> None:
         """Tell all users that a camera came or went."""
         text = f"{node}: camera {'connected' if up else f'disconnected: {problem}'}."
         log.info(text)
-        self.actor.broadcast("i" if up else "w", {"text": text})
+        self._events.write("i" if up else "w", {"text": text})
 
     def camera_confused(self, node: str, problem: str) -> None:
         """Tell all users that a camera's line could not be understood."""
         text = f"{node}: {problem}"
         log.warning(text)
-        self.actor.broadcast("w", {"text": text})
+        self._events.write("w", {"text": text})
 
     # Internals
+
+    def _hub_changed(self, up: bool) -> None:
+        state = (
+            "connected" if up else f"disconnected: {self._hub and self._hub.problem}"
+        )
+        log.info("Tron: %s", state)
+        self._events.write("i" if up else "w", {"text": f"Tron {state}."})
 
     async def _report_status(self) -> None:
         while True:

@@ -24,6 +24,10 @@ class Sink(Protocol):
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         """Send a reply of a camera."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody is there any more to read a reply."""
+
 
 class Call:
     """A command under way. It ends exactly once, whatever happens.
@@ -40,6 +44,11 @@ class Call:
         self.body = body
         self.ended = False
         self._sink = sink
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client that gave the command is gone."""
+        return self._sink.closed
 
     def write(self, code: str, keywords: Mapping[str, object]) -> None:
         """Send a reply; after the end there is nobody to read one."""

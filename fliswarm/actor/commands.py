@@ -2,45 +2,71 @@
 
 from __future__ import annotations
 
+import asyncio
+import glob as globbing
+import itertools
+import json
+import random as chance
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import click
 
-from fliswarm.actor.call import Call
+from fliswarm.actor.call import Call, Sink
+from fliswarm.actor.events import Events
+from fliswarm.actor.schema import keyword_schema, schema
 from fliswarm.camera import Outcome, Reply
 from fliswarm.errors import FliswarmError, SelectionError
-from fliswarm.fleet import LiveFleet
+from fliswarm.fleet import ApplyResult, LiveFleet
 from fliswarm.model import NodeStatus
 from fliswarm.node import LiveNode
+from fliswarm.tron import TronLink
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What a command works with.
+class Site:
+    """What all commands work with.
 
     ``name`` and ``version`` are the actor's; ``reload`` reads the configuration again
-    and returns the names of the nodes that changed.
+    and returns the names of the nodes that changed; ``running`` holds the commands
+    that go on until they are stopped, by name.
     """
 
-    call: Call
     fleet: LiveFleet
     name: str
     version: str
     reload: Callable[[], Awaitable[list[str]]]
+    hub: TronLink | None = None
+    events: Events = field(default_factory=Events)
+    running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What one command works with."""
+
+    call: Call
+    site: Site
+
+    @property
+    def fleet(self) -> LiveFleet:
+        """The fleet that is commanded."""
+        return self.site.fleet
+
+
+HUB_LIMIT = 5.0
+"""Seconds for the hub to accept a connection."""
 
 # Telescope software sends negative numbers, which look like options.
 SETTINGS = {"ignore_unknown_options": True, "terminal_width": 80}
 
 
-@click.group(context_settings=SETTINGS)
-def commands() -> None:
-    """Commands of the actor."""
+# No help text: the list of the commands is all there is to say.
+commands = click.Group("commands", context_settings=SETTINGS)
 
 
 def selection(what: str) -> Callable[[F], F]:
@@ -70,7 +96,7 @@ async def ping(context: Context) -> None:
 @click.pass_obj
 async def version(context: Context) -> None:
     """Reports the version."""
-    context.call.finish(version=context.version)
+    context.call.finish(version=context.site.version)
 
 
 @commands.command(name="help", context_settings=SETTINGS)
@@ -83,7 +109,7 @@ async def help_(context: Context, parser_command: tuple[str, ...]) -> None:
 
 def show_help(context: Context, names: tuple[str, ...]) -> None:
     """Answer with the help of a command, or of all."""
-    outer = click.Context(commands, info_name=context.name, **_width())
+    outer = click.Context(commands, info_name=context.site.name, **_width())
     if not names:
         text = commands.get_help(outer)
     elif (command := commands.commands.get(names[0])) is not None:
@@ -113,7 +139,7 @@ async def status(
     *,
     detail: bool,
 ) -> None:
-    """Reports the status of the nodes and containers."""
+    """Outputs the status of the nodes and containers."""
     nodes = context.fleet.select(names, category, exclude)
     context.call.info(enabledNodes=[node.node.name for node in nodes])
     await _report(context, nodes, detail=detail)
@@ -172,17 +198,13 @@ async def reconnect(
     force: bool,
     dry_run: bool,
 ) -> None:
-    """Creates volumes and containers where needed and reconnects the cameras."""
+    """Recreates volumes and restarts the Docker containers."""
     call, fleet = context.call, context.fleet
     nodes = fleet.select(names, category, exclude)
     if dry_run:
         await _say_plan(context, nodes, force=force)
         return
-    failed = []
-    for result in await fleet.apply(nodes, call.write, force=force):
-        if result.error is not None:
-            failed.append(result.node)
-            call.error(error=str(result.error))
+    failed = _report_errors(call, await fleet.apply(nodes, call.write, force=force))
     good = [node for node in nodes if node.node.name not in failed]
     await _report(context, good)
     for live in good:
@@ -236,11 +258,7 @@ async def remove(
         raise SelectionError("name the nodes to clear, or --all")
     call = context.call
     nodes = context.fleet.select(names, category, exclude)
-    failed = []
-    for result in await context.fleet.remove(nodes, call.write):
-        if result.error is not None:
-            failed.append(result.node)
-            call.error(error=str(result.error))
+    failed = _report_errors(call, await context.fleet.remove(nodes, call.write))
     if failed:
         call.fail(error="Failed to clear one or more nodes.", failed=failed)
     else:
@@ -340,5 +358,179 @@ async def logs(context: Context, node: str, lines: int) -> None:
 @click.pass_obj
 async def reload(context: Context) -> None:
     """Reads the configuration again and follows what changed."""
-    changed = await context.reload()
+    changed = await context.site.reload()
     context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")
+
+
+@commands.command(context_settings=SETTINGS)
+@selection("nodes to reboot")
+@click.option(
+    "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."
+)
+@click.option("--timeout", type=float, default=300.0, help="Seconds to wait.")
+@click.pass_obj
+async def reboot(
+    context: Context,
+    names: str | None,
+    category: str | None,
+    exclude: str | None,
+    timeout: float,  # noqa: ASYNC109  the option's name is the protocol's
+    *,
+    hard: bool,
+) -> None:
+    """Reboot the camera computer(s)."""
+    call = context.call
+    nodes = context.fleet.select(names, category, exclude)
+    results = await context.fleet.reboot(nodes, call.write, hard=hard, limit=timeout)
+    failed = _report_errors(call, results)
+    call.info(enabledNodes=context.fleet.enabled)
+    await _report(context, nodes)
+    if failed:
+        call.fail(error="Failed to reboot one or more nodes.", failed=failed)
+    else:
+        call.finish()
+
+
+def _report_errors(call: Call, results: list[ApplyResult]) -> list[str]:
+    """Tell what went wrong on which nodes; return their names."""
+    failed = [result for result in results if result.error is not None]
+    for result in failed:
+        call.error(error=str(result.error))
+    return [result.node for result in failed]
+
+
+def _claim(context: Context, name: str, *, stop: bool) -> bool:
+    """Take the place of the one running command of a name, or stop who has it.
+
+    Returns whether the command is to go on.
+    """
+    call, running = context.call, context.site.running
+    path = f"{context.site.name}-command-parser_{name}"
+    other = running.get(name)
+    if stop and other is None:
+        call.fail(error=f"Cannot find running command {path}.")
+    elif stop and other is not None:
+        other.cancel()
+        call.finish(text="Command has been scheduled for cancellation.")
+    elif other is not None:
+        call.fail(text=f"Another command {path} is already running.")
+    elif (task := asyncio.current_task()) is not None:
+        running[name] = task
+        task.add_done_callback(lambda _: running.pop(name, None))
+        return True
+    return False
+
+
+@commands.command(context_settings=SETTINGS)
+@click.argument("GLOB", required=False)
+@click.option(
+    "--delay", type=float, default=5.0, help="Delay between outputting images."
+)
+@click.option("--random", is_flag=True, help="Randomise images.")
+@click.option("--stop", is_flag=True, help="Stops the execution of the command.")
+@click.pass_obj
+async def simulate(
+    context: Context, glob: str | None, delay: float, *, random: bool, stop: bool
+) -> None:
+    """Simulate images being written to disk."""
+    call = context.call
+    if not _claim(context, "simulate", stop=stop):
+        return
+    if glob is None:
+        call.fail(error="A valid path pattern is required to start the simulation.")
+        return
+    images = await asyncio.to_thread(globbing.glob, glob)
+    if not images:
+        call.fail(error="No images found.")
+        return
+    if random:
+        chance.shuffle(images)
+    cycle = itertools.cycle(images)
+    while not call.abandoned:
+        for name in context.fleet.enabled:
+            call.info(filename=[name, name, next(cycle)])
+        await asyncio.sleep(max(delay, 0.01))
+
+
+@commands.command(context_settings=SETTINGS)
+@click.pass_obj
+async def events(context: Context) -> None:
+    """Tells what happens, until its client leaves."""
+    with context.site.events.heard_by(_Heard(context.call)):
+        while not context.call.abandoned:
+            await asyncio.sleep(1)
+
+
+class _Heard(Sink):
+    """Passes events on as replies to a command."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        # An event that ends something does not end the command that tells of it.
+        self._call.write("i" if code == ":" else "w" if code == "f" else code, keywords)
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        self._call.relay(Reply(None, code, sender, keywords))
+
+    @property
+    def closed(self) -> bool:
+        return self._call.abandoned
+
+
+@commands.command(name="get_schema", context_settings=SETTINGS)
+@click.pass_obj
+async def get_schema(context: Context) -> None:
+    """Returns the schema of the actor as a JSON schema."""
+    context.call.finish(schema=json.dumps(schema()))
+
+
+@commands.command(context_settings=SETTINGS)
+@click.argument("KEYWORD")
+@click.pass_obj
+async def keyword(context: Context, keyword: str) -> None:
+    """Prints human-readable information about a keyword."""
+    found = keyword_schema(keyword)
+    if found is None:
+        problem = f"Keyword {keyword!r} is not part of the data model."
+        context.call.fail(error=problem)
+        return
+    lines = json.dumps(found, indent=2).splitlines()[1:]
+    width = max(map(len, lines))
+    context.call.info(text=f"{keyword} = {{".ljust(width))
+    for line in lines:
+        context.call.info(text=line.replace('"', "").ljust(width))
+    context.call.finish()
+
+
+@commands.command(name="get-command-model", context_settings=SETTINGS)
+@click.argument("COMMAND-NAME", required=False)
+@click.pass_obj
+async def get_command_model(context: Context, command_name: str | None) -> None:
+    """Returns a dictionary representation of the command."""
+    command = commands.commands.get(command_name) if command_name else commands
+    if command is None:
+        context.call.fail(text=f"Cannot find command {command_name}.")
+        return
+    model = command.to_info_dict(click.Context(command, info_name=context.site.name))
+    context.call.finish(command_model=json.dumps(model, default=str))
+
+
+@commands.command(name="tron-reconnect", context_settings=SETTINGS)
+@click.pass_obj
+async def tron_reconnect(context: Context) -> None:
+    """Reconnects to tron/hub."""
+    hub = context.site.hub
+    if hub is None:
+        context.call.fail(text="Tron instance not set.")
+        return
+    hub.drop("asked to reconnect")
+    try:
+        async with asyncio.timeout(HUB_LIMIT):
+            await asyncio.sleep(0)
+            await hub.wait_up()
+    except TimeoutError:
+        context.call.fail(error=f"Tron is not connected: {hub.problem}.")
+    else:
+        context.call.finish()

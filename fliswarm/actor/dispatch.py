@@ -6,42 +6,28 @@ import asyncio
 import functools
 import logging
 import shlex
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 
 import click
 
 from fliswarm.actor.call import Call, Sink
-from fliswarm.actor.commands import SETTINGS, Context, commands, show_help
+from fliswarm.actor.commands import SETTINGS, Context, Site, commands, show_help
 from fliswarm.errors import FliswarmError
-from fliswarm.fleet import LiveFleet
 
 log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Runs commands on a fleet.
+    """Runs commands.
 
     Parameters
     ----------
-    fleet
-        The fleet that is commanded.
-    name, version
-        Of the actor, as it tells its clients.
-    reload
-        Reads the configuration again; returns the names of the nodes that changed.
+    site
+        What the commands work with.
     """
 
-    def __init__(
-        self,
-        fleet: LiveFleet,
-        name: str,
-        version: str,
-        reload: Callable[[], Awaitable[list[str]]],
-    ) -> None:
-        self._fleet = fleet
-        self._name = name
-        self._version = version
-        self._reload = reload
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self._tasks: set[asyncio.Task[None]] = set()
 
     def give(self, body: str, sink: Sink) -> asyncio.Task[None]:
@@ -61,7 +47,7 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, call: Call) -> None:
-        context = Context(call, self._fleet, self._name, self._version, self._reload)
+        context = Context(call, self._site)
         try:
             words = shlex.split(call.body)
             if "--help" in words[: words.index("--") if "--" in words else None]:
@@ -81,7 +67,7 @@ class Dispatcher:
 
     def _parse(self, words: list[str], context: Context) -> Coroutine[None, None, None]:
         parent = click.Context(
-            commands, info_name=self._name, obj=context, terminal_width=80
+            commands, info_name=self._site.name, obj=context, terminal_width=80
         )
         if not words:
             raise click.UsageError("Missing command.")

@@ -117,6 +117,10 @@ class _LegacySink:
         text = wire.relayed(sender, keywords)
         user.write(wire.reply(user.number, self._command, code, text))
 
+    @property
+    def closed(self) -> bool:
+        return not self._user.there
+
 
 class BroadcastSink:
     """Replies to a command that nobody gave: they go to all users."""
@@ -132,6 +136,11 @@ class BroadcastSink:
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         """Send a camera's reply."""
         self._server.relay_all(code, sender, keywords)
+
+    @property
+    def closed(self) -> bool:
+        """See `Sink.closed`."""
+        return False
 
 
 class _User(asyncio.Protocol):
@@ -174,6 +183,10 @@ class _User(asyncio.Protocol):
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent.append(line)
+
+    @property
+    def there(self) -> bool:
+        return self._transport is not None
 
     def close(self) -> None:
         self._flush()

@@ -60,21 +60,24 @@ def start(
 def _serve(file: Path, names: list[str] | None, socket: Path) -> None:
     # These imports are the controller's; no other command waits for them.
     from fliswarm.engine.docker import DockerEngines
+    from fliswarm.host.ssh import SshHosts
     from fliswarm.service import Service
 
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    engines = DockerEngines()
+    engines, hosts = DockerEngines(), SshHosts()
 
     async def run() -> None:
-        await Service(lambda: config.load(file, nodes=names), engines).run(socket)
+        service = Service(lambda: config.load(file, nodes=names), engines, hosts)
+        await service.run(socket)
 
     try:
         asyncio.run(run())
     finally:
         engines.close()
+        hosts.close()
 
 
 def _detach(

@@ -89,6 +89,8 @@ enable = _forward("enable")
 disable = _forward("disable")
 logs = _forward("logs")
 reload = _forward("reload")
+reboot = _forward("reboot")
+events = _forward("events")
 
 
 @click.command()

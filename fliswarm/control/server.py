@@ -119,6 +119,10 @@ class _Client(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
             self._transport.abort()
 
+    @property
+    def there(self) -> bool:
+        return self._transport is not None
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
@@ -140,6 +144,10 @@ class _JsonSink:
 
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         self._send(code, sender, keywords)
+
+    @property
+    def closed(self) -> bool:
+        return not self._client.there
 
     def _send(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         header = {

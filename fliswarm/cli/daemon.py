@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -59,7 +61,8 @@ def start(
 
 def _serve(file: Path, names: list[str] | None, socket: Path) -> None:
     # These imports are the controller's; no other command waits for them.
-    from fliswarm.engine.docker import DockerEngines
+    with _without("paramiko"):
+        from fliswarm.engine.docker import DockerEngines
     from fliswarm.host.ssh import SshHosts
     from fliswarm.service import Service
 
@@ -78,6 +81,23 @@ def _serve(file: Path, names: list[str] | None, socket: Path) -> None:
     finally:
         engines.close()
         hosts.close()
+
+
+@contextmanager
+def _without(name: str) -> Iterator[None]:
+    """Keep a library from being imported, where it is optional.
+
+    The docker SDK imports paramiko for engines behind ssh; ours are not, and a third of
+    the controller's memory would be paramiko's and what it brings along.
+    """
+    known = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if known is not None:
+            sys.modules[name] = known
 
 
 def _detach(

@@ -13,7 +13,7 @@ from fliswarm.lines import LineReader
 
 log = logging.getLogger(__name__)
 
-READ_SIZE = 64 * 1024
+READ_SIZE = 16 * 1024
 """Bytes taken from one peer before the others have their turn."""
 
 LINE_LIMIT = 1024 * 1024
@@ -90,6 +90,8 @@ class Link(asyncio.BufferedProtocol):
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            # The loop closes the aborted connection in its next turn.
+            await asyncio.sleep(0)
 
     def drop(self, problem: str) -> None:
         """Break the connection; a new one is tried at once."""

@@ -33,12 +33,6 @@ from fliswarm.power import PowerSwitch
 Report = Callable[[str, Mapping[str, object]], None]
 """Tells whoever gave a command how it goes: a message code and keywords."""
 
-POWER_PAUSE = 3.0
-"""Seconds without power, for a computer to notice."""
-
-POWER_PAUSE = 3.0
-"""Seconds without power, for a computer to notice."""
-
 STOP_GRACE = 5.0
 """Seconds for a camera to end its exposure and let go of its device."""
 
@@ -49,12 +43,13 @@ class Patience:
 
     ``answer`` for the camera of a new container: its program's start and its NFS
     mounts; ``settle`` for that of a container which runs already; ``look`` between two
-    looks at the container meanwhile.
+    looks at the container meanwhile; ``power`` without power, for a computer to notice.
     """
 
     answer: float = 60.0
     settle: float = 10.0
     look: float = 2.0
+    power: float = 3.0
 
 
 class LiveNode:
@@ -218,7 +213,7 @@ class LiveNode:
     async def _cycle(self, power: PowerSwitch, report: Report) -> None:
         report("i", {"text": f"{self.node.name}: powering off."})
         await power.switch(self.node, on=False)
-        await asyncio.sleep(POWER_PAUSE)
+        await asyncio.sleep(self._patience.power)
         report("i", {"text": f"{self.node.name}: powering on."})
         await power.switch(self.node, on=True)
 

@@ -154,7 +154,8 @@ class Service(Listener):
 
     async def _report_status(self) -> None:
         while True:
-            await self._dispatcher.give("status", BroadcastSink(self.actor))
+            task = self._dispatcher.give("status", BroadcastSink(self.actor))
+            await asyncio.wait([task])
             await asyncio.sleep(STATUS_PERIOD)
 
     def _reload_on_signal(self) -> None:

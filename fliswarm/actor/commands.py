@@ -86,14 +86,12 @@ def selection(what: str) -> Callable[[F], F]:
 
 
 @commands.command(context_settings=SETTINGS)
-@click.pass_obj
 async def ping(context: Context) -> None:
     """Pings the actor."""
     context.call.finish(text="Pong.")
 
 
 @commands.command(context_settings=SETTINGS)
-@click.pass_obj
 async def version(context: Context) -> None:
     """Reports the version."""
     context.call.finish(version=context.site.version)
@@ -101,7 +99,6 @@ async def version(context: Context) -> None:
 
 @commands.command(name="help", context_settings=SETTINGS)
 @click.argument("PARSER-COMMAND", nargs=-1)
-@click.pass_obj
 async def help_(context: Context, parser_command: tuple[str, ...]) -> None:
     """Shows the help."""
     show_help(context, parser_command)
@@ -130,7 +127,6 @@ def _width() -> dict[str, Any]:
 @commands.command(context_settings=SETTINGS)
 @selection("nodes to report")
 @click.option("--detail", "-d", is_flag=True, help="Report image and camera as well.")
-@click.pass_obj
 async def status(
     context: Context,
     names: str | None,
@@ -188,7 +184,6 @@ def _report_one(context: Context, found: NodeStatus, *, detail: bool) -> None:
     help="Replaces containers that are as they should be.",
 )
 @click.option("--dry-run", is_flag=True, help="Only says what would be done.")
-@click.pass_obj
 async def reconnect(
     context: Context,
     names: str | None,
@@ -244,7 +239,6 @@ async def _say_plan(context: Context, nodes: list[LiveNode], *, force: bool) -> 
 @commands.command(context_settings=SETTINGS)
 @selection("nodes to clear")
 @click.option("--all", "-a", "everything", is_flag=True, help="All nodes.")
-@click.pass_obj
 async def remove(
     context: Context,
     names: str | None,
@@ -270,7 +264,6 @@ async def remove(
 @selection("cameras to command")
 @click.option("--timeout", type=float, help="Seconds to wait for each camera.")
 @click.option("--strict", is_flag=True, help="Fails when any camera does.")
-@click.pass_obj
 async def talk(
     context: Context,
     camera_command: tuple[str, ...],
@@ -319,7 +312,6 @@ async def talk(
 @commands.command(context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Disable all nodes.")
-@click.pass_obj
 async def disable(
     context: Context, nodes: tuple[str, ...], *, everything: bool
 ) -> None:
@@ -333,7 +325,6 @@ async def disable(
 @commands.command(context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Enable all nodes.")
-@click.pass_obj
 async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) -> None:
     """Enables one or multiple cameras."""
     for name in context.fleet.names if everything else nodes:
@@ -345,7 +336,6 @@ async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) 
 @commands.command(context_settings=SETTINGS)
 @click.argument("NODE")
 @click.option("--lines", type=click.IntRange(1, 10000), default=100, show_default=True)
-@click.pass_obj
 async def logs(context: Context, node: str, lines: int) -> None:
     """Shows what a camera's program printed last."""
     for live in context.fleet.select(node):
@@ -355,7 +345,6 @@ async def logs(context: Context, node: str, lines: int) -> None:
 
 
 @commands.command(context_settings=SETTINGS)
-@click.pass_obj
 async def reload(context: Context) -> None:
     """Reads the configuration again and follows what changed."""
     changed = await context.site.reload()
@@ -368,7 +357,6 @@ async def reload(context: Context) -> None:
     "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."
 )
 @click.option("--timeout", type=float, default=300.0, help="Seconds to wait.")
-@click.pass_obj
 async def reboot(
     context: Context,
     names: str | None,
@@ -428,7 +416,6 @@ def _claim(context: Context, name: str, *, stop: bool) -> bool:
 )
 @click.option("--random", is_flag=True, help="Randomise images.")
 @click.option("--stop", is_flag=True, help="Stops the execution of the command.")
-@click.pass_obj
 async def simulate(
     context: Context, glob: str | None, delay: float, *, random: bool, stop: bool
 ) -> None:
@@ -453,7 +440,6 @@ async def simulate(
 
 
 @commands.command(context_settings=SETTINGS)
-@click.pass_obj
 async def events(context: Context) -> None:
     """Tells what happens, until its client leaves."""
     with context.site.events.heard_by(_Heard(context.call)):
@@ -480,7 +466,6 @@ class _Heard(Sink):
 
 
 @commands.command(name="get_schema", context_settings=SETTINGS)
-@click.pass_obj
 async def get_schema(context: Context) -> None:
     """Returns the schema of the actor as a JSON schema."""
     context.call.finish(schema=json.dumps(schema()))
@@ -488,7 +473,6 @@ async def get_schema(context: Context) -> None:
 
 @commands.command(context_settings=SETTINGS)
 @click.argument("KEYWORD")
-@click.pass_obj
 async def keyword(context: Context, keyword: str) -> None:
     """Prints human-readable information about a keyword."""
     found = keyword_schema(keyword)
@@ -506,7 +490,6 @@ async def keyword(context: Context, keyword: str) -> None:
 
 @commands.command(name="get-command-model", context_settings=SETTINGS)
 @click.argument("COMMAND-NAME", required=False)
-@click.pass_obj
 async def get_command_model(context: Context, command_name: str | None) -> None:
     """Returns a dictionary representation of the command."""
     command = commands.commands.get(command_name) if command_name else commands
@@ -518,7 +501,6 @@ async def get_command_model(context: Context, command_name: str | None) -> None:
 
 
 @commands.command(name="tron-reconnect", context_settings=SETTINGS)
-@click.pass_obj
 async def tron_reconnect(context: Context) -> None:
     """Reconnects to tron/hub."""
     hub = context.site.hub

@@ -6,7 +6,8 @@ import asyncio
 import functools
 import logging
 import shlex
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import click
 
@@ -15,6 +16,8 @@ from fliswarm.actor.commands import SETTINGS, Context, Site, commands, show_help
 from fliswarm.errors import FliswarmError
 
 log = logging.getLogger(__name__)
+
+Callback = Callable[..., Awaitable[None]]
 
 
 class Dispatcher:
@@ -49,34 +52,19 @@ class Dispatcher:
     async def _run(self, call: Call) -> None:
         context = Context(call, self._site)
         try:
-            words = shlex.split(call.body)
-            if "--help" in words[: words.index("--") if "--" in words else None]:
-                names = tuple(word for word in words if not word.startswith("-"))
-                show_help(context, names)
+            helped = help_for(call.body)
+            if helped is not None:
+                show_help(context, helped)
             else:
-                await self._parse(words, context)
+                command, values = parse(call.body)
+                await command(context, **values)
         except click.ClickException as error:
             text = f"{type(error).__name__}: {error.format_message()}"
             call.warning(help=text)
             problem = f"Command {call.body!r} does not exist or cannot be parsed."
             call.fail(error=problem)
-        except ValueError as error:
-            call.fail(error=f"Command {call.body!r} cannot be parsed: {error}.")
         except FliswarmError as error:
             call.fail(error=str(error))
-
-    def _parse(self, words: list[str], context: Context) -> Coroutine[None, None, None]:
-        parent = click.Context(
-            commands, info_name=self._site.name, obj=context, terminal_width=80
-        )
-        if not words:
-            raise click.UsageError("Missing command.")
-        name, command, rest = commands.resolve_command(parent, words)
-        if name is None or command is None:
-            raise click.UsageError(f"No such command {words[0]!r}.")
-        with command.make_context(name, rest, parent, **SETTINGS) as inner:
-            coroutine: Coroutine[None, None, None] = command.invoke(inner)
-        return coroutine
 
     def _ended(self, call: Call, task: asyncio.Task[None]) -> None:
         """End a command that its own code did not end."""
@@ -89,3 +77,43 @@ class Dispatcher:
             call.fail(error=problem)
         elif not call.ended:
             call.fail(error=f"Command {call.body!r} ended without a result.")
+
+
+def help_for(body: str) -> tuple[str, ...] | None:
+    """Return the words whose help is asked for by ``--help``, if it is."""
+    if "--help" not in body:
+        return None
+    words = split(body)
+    ours = words[: words.index("--")] if "--" in words else words
+    if "--help" not in ours:
+        return None
+    return tuple(word for word in ours if not word.startswith("-"))
+
+
+def split(body: str) -> list[str]:
+    """Return the words of a command; a quote that is not closed is a usage error."""
+    try:
+        return shlex.split(body)
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def parse(body: str) -> tuple[Callback, Mapping[str, Any]]:
+    """Return the function that a command's text means, and its arguments.
+
+    Telescope software says the same few things all night; click takes longer to read
+    one of them than a camera to answer it.
+
+    Raises
+    ------
+    click.ClickException
+        When the text means nothing.
+    """
+    words = split(body)
+    parent = click.Context(commands, terminal_width=80)
+    name, command, rest = commands.resolve_command(parent, words)
+    if command is None or command.callback is None:
+        raise click.UsageError(f"No such command {name!r}.")
+    with command.make_context(name, rest, parent, **SETTINGS) as context:
+        return command.callback, context.params

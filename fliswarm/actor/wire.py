@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 CODES = frozenset(">:iwdef!")
@@ -59,9 +60,20 @@ def relayed(sender: str, values: Mapping[str, object]) -> str:
     """Return a camera's keywords, each with the camera's name as its first value."""
     head = value(sender)
     return "; ".join(
-        f"{key}={head},{text}" if (text := value(item)) else f"{key}={head}"
-        for key, item in values.items()
+        [
+            f"{name(key)}={head},{text}"
+            if (text := value(item))
+            else f"{name(key)}={head}"
+            for key, item in values.items()
+        ]
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def name(key: str) -> str:
+    """Return a keyword's name with what a name cannot hold replaced."""
+    clean = re.sub(r"[^A-Za-z0-9_-]", "_", key)
+    return clean if clean[:1].isalpha() or clean[:1] == "_" else f"_{clean}"
 
 
 def value(item: object) -> str:
@@ -70,15 +82,20 @@ def value(item: object) -> str:
     Strings that hold a separator or a quote become JSON strings, lists are joined by
     commas, of mappings only the values count, in their order.
     """
-    if isinstance(item, str):
-        return _text(item)
-    if isinstance(item, bool):
+    # The relay passes here for every value of every reply: exact types are quick.
+    kind = type(item)
+    if kind is str:
+        return _text(item)  # type: ignore[arg-type]
+    if kind is int or kind is float:
+        return repr(item)
+    if kind is bool:
         return "T" if item else "F"
-    if isinstance(item, Mapping):
-        return _list(item.values())
-    if isinstance(item, list | tuple):
-        return _list(item)
-    return str(item)
+    if isinstance(item, dict):
+        item = item.values()
+    elif not isinstance(item, list | tuple):
+        return _text(item) if isinstance(item, str) else str(item)
+    # A list within a list is not told apart on the wire; an empty one is no value.
+    return ",".join([text for inner in item if (text := value(inner))])
 
 
 def _text(text: str) -> str:
@@ -87,8 +104,3 @@ def _text(text: str) -> str:
     if _QUOTED.fullmatch(text):
         return text
     return json.dumps(text)
-
-
-def _list(items: Iterable[object]) -> str:
-    # A list within a list is not told apart on the wire; an empty one is no value.
-    return ",".join(text for item in items if (text := value(item)))

@@ -13,6 +13,9 @@ DEPTH = 32
 """Levels of a value within values; no keyword has more than three."""
 
 
+_DECODER = json.JSONDecoder()
+
+
 class Reply(NamedTuple):
     """One line from a camera.
 
@@ -36,7 +39,9 @@ def parse(line: str) -> Reply | None:
         When the line is not JSON, or not of flicamera's form.
     """
     try:
-        message = json.loads(line)
+        message, end = _DECODER.raw_decode(line)
+        if end < len(line) and not line[end:].isspace():
+            raise ValueError("more than one message")
         header = message["header"]
         if not header:
             return None

@@ -77,6 +77,8 @@ def _claim(path: Path) -> None:
     except FileNotFoundError:
         return
     except ConnectionRefusedError:
+        if not path.is_socket():
+            raise ConfigError(f"control socket {path}", "is something else") from None
         path.unlink()
     except OSError as error:
         raise ConfigError(f"control socket {path}", str(error)) from error

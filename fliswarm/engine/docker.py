@@ -11,7 +11,8 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -168,6 +169,10 @@ class DockerEngine:
         """Find out without a thread whether anybody listens."""
         address = urlsplit(self._address)
         if address.hostname is None:
+            if not Path(address.path).is_socket():
+                raise EngineUnreachableError(
+                    self._node, f"there is no socket {address.path}", host_alive=True
+                )
             return
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
@@ -190,12 +195,10 @@ class DockerEngine:
     def _client(self, limit: int) -> docker.APIClient:
         if limit not in self._clients:
             newest = docker.constants.DEFAULT_DOCKER_API_VERSION
-            client = self._connect(newest, limit)
-            served: str = client.version(api_version=False)["ApiVersion"]
-            if _number(served) < _number(newest):
-                client.close()
-                client = self._connect(served, limit)
-            self._clients[limit] = client
+            with closing(self._connect(newest, limit)) as client:
+                served: str = client.version(api_version=False)["ApiVersion"]
+            version = min(served, newest, key=_number)
+            self._clients[limit] = self._connect(version, limit)
         return self._clients[limit]
 
     def _connect(self, version: str, limit: int) -> docker.APIClient:
@@ -217,13 +220,17 @@ class DockerEngine:
             docker.errors.DockerException,
             requests.RequestException,
             urllib3.exceptions.HTTPError,
+            # Answers that are not those of an engine, which the SDK does not look at.
+            KeyError,
+            TypeError,
+            ValueError,
         ) as error:
             # The next call negotiates anew: the engine may come back as another one.
             self.close()
             raise EngineUnreachableError(
                 self._node,
                 f"the Docker Engine on {self._address} does not answer as it should: "
-                f"{error}",
+                f"{error!r}",
                 host_alive=True,
             ) from error
 

@@ -23,16 +23,20 @@ remove() {
     echo "removed $1"
 }
 
-# create NAME ADDRESS LABEL IMAGE. Images and containers of a host's own Docker Engine need a
-# file system that is not an overlay: /var/lib/docker is a volume.
+# create NAME ADDRESS LABEL IMAGE DIR. Images and containers of a host's own Docker Engine need a
+# file system that is not an overlay: /var/lib/docker is a volume. The outer engine writes /etc/hosts
+# anew at each start, unless it is a file of our own.
 create() {
-    local container=fliswarm-lab-$1
+    local container=fliswarm-lab-$1 hosts=$5/hosts/$1
+    mkdir -p "$5/hosts"
+    printf '%s\n' '127.0.0.1 localhost' '::1 localhost' "$2 $1" >"$hosts"
     docker run --detach --name "$container" --hostname "$1" --label "$3" \
         --network fliswarm-lab --ip "$2" --network-alias "$1" \
         --privileged --cgroupns private --stop-signal SIGRTMIN+3 --restart always \
         --tmpfs /run --tmpfs /run/lock --tmpfs /tmp:exec \
         --mount "type=volume,source=$container,target=/var/lib/docker,volume-label=$3" \
         --mount "type=volume,source=fliswarm-lab-data,target=/data,volume-label=$3" \
+        --mount "type=bind,source=$hosts,target=/etc/hosts" \
         "$4" >/dev/null
     echo "created $container"
 }
@@ -94,7 +98,7 @@ up() {
         case ${state[$container]:-absent} in
         absent)
             rm -f "$dir/ssh/known_hosts"
-            create "$name" "$(address "$prefix" "$name")" "$label" "$image"
+            create "$name" "$(address "$prefix" "$name")" "$label" "$image" "$dir"
             continue ;;
         running) ;;
         paused)

@@ -73,7 +73,7 @@ def find_routes() -> list[ipaddress.IPv4Network]:
         fields = [bytes.fromhex(line.split()[n])[::-1] for n in (1, 7)]
         destination, mask = (int.from_bytes(field) for field in fields)
         if mask:
-            found.append(ipaddress.ip_network((destination, mask.bit_count())))
+            found.append(ipaddress.IPv4Network((destination, mask.bit_count())))
     return found
 
 
@@ -96,9 +96,9 @@ def choose_prefix(settled: str | None) -> str:
     if settled:
         return settled
     taken = find_routes()
-    for network in POOL.subnets(new_prefix=24):
-        if not any(network.overlaps(other) for other in taken):
-            return str(network.network_address).rpartition(".")[0]
+    for free in POOL.subnets(new_prefix=24):
+        if not any(free.overlaps(other) for other in taken):
+            return str(free.network_address).rpartition(".")[0]
     sys.exit(f"No network in {POOL} is free. Remedy: name one with LAB_SUBNET.")
 
 

@@ -15,6 +15,7 @@ def main(home: Path, config: Path) -> dict[str, object]:
     """Look at the host."""
     stamp = home / "bundle"
     socket = Path("/run/fliswarm/control.sock")
+    key = Path("/var/lib/fliswarm/.ssh/id_ed25519")
     login = os.environ.get("SUDO_USER", "")
     return {
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
@@ -26,6 +27,7 @@ def main(home: Path, config: Path) -> dict[str, object]:
         and socket.stat().st_mtime < stamp.stat().st_mtime,
         "login": "" if login == "root" else login,
         "group": any(group.gr_name == "fliswarm" for group in grp.getgrall()),
+        "key": key.is_file(),
         "ready": config.parent.is_dir() and (home / "bin/fliswarm").exists(),
     }
 

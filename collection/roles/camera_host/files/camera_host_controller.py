@@ -1,0 +1,55 @@
+"""Make the nodes known to the controller; tell its public key, and what changed.
+
+Run on the manager as ``python3 - NODES look|write``, NODES a JSON object: a node's
+address to its ssh keys, none where they stay what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+from pathlib import Path
+
+USER = "fliswarm"
+
+
+def merge(known: str, nodes: dict[str, list[str]]) -> str:
+    """Return what ``known_hosts`` is to hold, from what it holds.
+
+    Parameters
+    ----------
+    known
+        Its text.
+    nodes
+        All nodes. The lines of others go.
+    """
+    kept = [line for line in known.splitlines() if nodes.get(line.split(" ")[0]) == []]
+    fresh = [f"{address} {key}" for address, keys in nodes.items() for key in keys]
+    return "".join(f"{line}\n" for line in sorted(kept + fresh))
+
+
+def main(nodes: dict[str, list[str]], write: bool) -> dict[str, object]:
+    """Write what differs, as the user whose files they are."""
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        return {"key": "", "changed": False}
+    folder = Path(user.pw_dir, ".ssh")
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    key, known = folder / "id_ed25519.pub", folder / "known_hosts"
+    if not key.is_file():
+        return {"key": "", "changed": False}
+    before = known.read_text() if known.is_file() else ""
+    after = merge(before, nodes)
+    if write and after != before:
+        fresh = known.with_suffix(".new")
+        fresh.write_text(after)
+        fresh.replace(known)
+    return {"key": key.read_text().strip(), "changed": after != before}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]), sys.argv[2] == "write")))

@@ -1,0 +1,1 @@
+"""Stand-ins and small helpers that several tests share."""

@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+import pytest
+
+from fliswarm.camera import CameraLink
+from fliswarm.engine.memory import MemoryEngine
+from fliswarm.errors import (
+    EngineError,
+    FliswarmError,
+    HostError,
+    ImageUnavailableError,
+)
+from fliswarm.host.memory import MemoryHost
+from fliswarm.model import ContainerSpec, Image, Node, Volume
+from fliswarm.node import LiveNode, Patience
+from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
+from tests.unit.support.site import DATA, IMAGE, PULLED, engine, fleet
+from tests.unit.support.wait import until
+
+PATIENCE = Patience(answer=0.3, settle=0.1, look=0.05)
+
+
+def ignore(code: str, keywords: Mapping[str, object]) -> None:
+    """Take a report and do nothing."""
+
+
+class Bench:
+    """A node whose engine is in memory and whose camera is a server of the test's."""
+
+    def __init__(self, camera: RawCamera | GoodCamera, twin: MemoryEngine) -> None:
+        desired = fleet({"gfa1": camera.port})
+        node = desired.nodes["gfa1"]
+        self.camera = camera
+        self.engine = twin
+        self.wanted = desired.container(node)
+        self.told: list[tuple[str, Mapping[str, object]]] = []
+        link = CameraLink("gfa1", node.host, node.port, retry=0.02)
+        self.host = MemoryHost("gfa1")
+        self.live = LiveNode(node, twin, link, self.host, PATIENCE)
+
+    async def apply(
+        self, wanted: ContainerSpec | None = None, *, force: bool = False
+    ) -> bool:
+        return await self.live.apply(
+            wanted or self.wanted, lambda c, k: self.told.append((c, k)), force=force
+        )
+
+    async def containers(self) -> dict[str, bool]:
+        """Return who runs, by name."""
+        seen = await self.engine.observe(self.wanted)
+        return {container.name: container.running for container in seen.containers}
+
+    @property
+    def acts(self) -> list[str]:
+        """Return what was done to the engine, without the looking."""
+        looks = ("observe", "ping", "logs")
+        return [call for call in self.engine.calls if call not in looks]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    camera = await RawCamera().start()
+    bench = Bench(camera, engine("gfa1"))
+    bench.live.link.start()
+    yield bench
+    await bench.live.close()
+    await camera.close()
+
+
+async def test_apply_four_beats(bench: Bench) -> None:
+    would = await bench.live.plan(bench.wanted)
+    assert [type(action).__name__ for action in would.actions] == [
+        "CreateVolume",
+        "ReplaceContainer",
+    ]
+    assert await bench.apply() is True
+    assert await bench.containers() == {"flicamera-gfa1": True}
+    done = len(bench.acts)
+    assert await bench.apply() is False
+    assert bench.acts[done:] == [f"pull {IMAGE}"]
+    assert (await bench.live.plan(bench.wanted)).empty
+
+
+async def test_a_camera_of_the_original_s_kind() -> None:
+    camera = await GoodCamera("gfa1").start()
+    bench = Bench(camera, engine("gfa1"))
+    bench.live.link.start()
+    assert await bench.apply() is True
+    assert await bench.apply() is False
+    await bench.live.close()
+    await camera.close()
+
+
+async def test_nothing_stops_before_the_image_is_there(bench: Bench) -> None:
+    await bench.apply()
+    done = len(bench.acts)
+    missing = replace(bench.wanted, image="hub:5000/other:1")
+    with pytest.raises(ImageUnavailableError):
+        await bench.apply(missing)
+    assert bench.acts[done:] == ["pull hub:5000/other:1"]
+    assert await bench.containers() == {"flicamera-gfa1": True}
+
+
+async def test_a_registry_that_is_down_is_no_hindrance(bench: Bench) -> None:
+    await bench.apply()
+    bench.engine.registry_up = False
+    assert await bench.apply(force=True) is True
+
+
+async def test_a_newer_image_replaces_the_container(bench: Bench) -> None:
+    await bench.apply()
+    before = (await bench.engine.observe(bench.wanted)).containers[0]
+    bench.engine.registry[IMAGE] = Image("sha256:two", "sha256:digest-two")
+    assert await bench.apply() is True
+    after = (await bench.engine.observe(bench.wanted)).containers
+    assert [container.image_id for container in after] == ["sha256:two"]
+    assert not bench.engine.has(before.id)
+
+
+async def test_a_stopped_container_is_started(bench: Bench) -> None:
+    await bench.apply()
+    container = (await bench.engine.observe(bench.wanted)).containers[0]
+    await bench.engine.stop(container.id, 0)
+    assert await bench.apply() is True
+    assert bench.acts[-1] == "start"
+    assert await bench.containers() == {"flicamera-gfa1": True}
+
+
+async def test_other_volume_options_bring_a_new_volume(bench: Bench) -> None:
+    await bench.apply()
+    other = Volume("data", "local", {**DATA.options, "o": "addr=other"})
+    wanted = replace(bench.wanted, volumes=(other,))
+    assert await bench.apply(wanted) is True
+    seen = await bench.engine.observe(wanted)
+    assert seen.volumes == {other.docker_name}
+    assert await bench.apply(wanted) is False
+
+
+async def test_a_new_camera_that_does_not_answer_is_taken_back(bench: Bench) -> None:
+    await bench.apply()
+    before = (await bench.engine.observe(bench.wanted)).containers[0]
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    newer = replace(bench.wanted, user="5")
+    with pytest.raises(
+        EngineError,
+        match=r"gfa1: the camera did not answer in 0.3 s; the previous container runs",
+    ):
+        await bench.apply(newer)
+    after = (await bench.engine.observe(bench.wanted)).containers
+    assert after == (before,)
+
+
+async def test_a_first_camera_that_does_not_answer_stays_to_be_looked_at(
+    bench: Bench,
+) -> None:
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    with pytest.raises(FliswarmError, match=r"did not answer in 0.3 s$"):
+        await bench.apply()
+    assert await bench.containers() == {"flicamera-gfa1": True}
+
+
+async def test_a_camera_that_refuses_a_ping_is_alive(bench: Bench) -> None:
+    def refusing(camera: RawCamera, number: int, _: str) -> None:
+        camera.send(line(number, "f", error="busy"))
+
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = refusing
+    assert await bench.apply() is True
+
+
+async def test_a_running_container_without_a_camera_is_replaced(bench: Bench) -> None:
+    await bench.apply()
+    before = (await bench.engine.observe(bench.wanted)).containers[0]
+    assert isinstance(bench.camera, RawCamera)
+
+    def after_a_new_connection(camera: RawCamera, number: int, _: str) -> None:
+        if camera.connections > 1:
+            camera.send(line(number, ":"))
+
+    bench.camera.answer = after_a_new_connection
+    assert await bench.apply() is True
+    assert ("w", {"text": "gfa1: the camera does not answer; replacing."}) in bench.told
+    assert not bench.engine.has(before.id)
+
+
+class Dying(MemoryEngine):
+    """An engine on which every container ends as soon as it is started."""
+
+    async def run(self, wanted: ContainerSpec) -> str:
+        container = await super().run(wanted)
+        if wanted.user == "5":
+            await self.stop(container, 0)
+        return container
+
+
+class Stubborn(MemoryEngine):
+    """An engine that cannot stop a container."""
+
+    async def stop(self, container: str, grace: float) -> None:
+        raise EngineError(self.node, "cannot stop")
+
+
+async def failing(twin: MemoryEngine, words: str) -> None:
+    """See a replacement on ``twin`` fail, and all be as before."""
+    camera = await RawCamera().start()
+    bench = Bench(camera, twin)
+    bench.live.link.start()
+    await bench.apply()
+    before = (await twin.observe(bench.wanted)).containers
+    camera.answer = silent
+    with pytest.raises(EngineError, match=words):
+        await bench.apply(replace(bench.wanted, user="5"))
+    assert (await twin.observe(bench.wanted)).containers == before
+    await bench.live.close()
+    await camera.close()
+
+
+async def test_a_new_container_that_ends_is_taken_back() -> None:
+    twin = Dying("gfa1", registry={IMAGE: PULLED})
+    await failing(twin, "gfa1: the container ended: .*; the previous container runs")
+
+
+async def test_a_container_that_cannot_be_stopped_keeps_its_name() -> None:
+    twin = Stubborn("gfa1", registry={IMAGE: PULLED})
+    await failing(twin, "gfa1: cannot stop; the previous container runs again")
+
+
+async def test_a_foreign_container_of_our_name_blocks(bench: Bench) -> None:
+    theirs = bench.engine.add_foreign("flicamera-gfa1")
+    for force in (False, True):
+        with pytest.raises(EngineError, match="fliswarm did not make"):
+            await bench.apply(force=force)
+    assert bench.engine.has(theirs)
+    assert bench.acts == [f"pull {IMAGE}"] * 2
+
+
+async def test_foreign_containers_beside_ours_survive(bench: Bench) -> None:
+    names = ("flicamera-gfa10", "not-flicamera-gfa1", "flicamera-gfa1-old")
+    theirs = [bench.engine.add_foreign(name) for name in names]
+    await bench.apply()
+    await bench.apply(force=True)
+    assert await bench.live.remove(bench.wanted, ignore) is True
+    assert await bench.live.remove(bench.wanted, ignore) is False
+    assert all(bench.engine.has(container) for container in theirs)
+    seen = await bench.engine.observe(bench.wanted)
+    assert (seen.containers, seen.volumes) == ((), frozenset())
+
+
+async def test_one_hand_at_a_time(bench: Bench) -> None:
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    first = asyncio.create_task(bench.apply())
+    await until(lambda: "run flicamera-gfa1" in bench.acts)
+    with pytest.raises(EngineError, match=r"gfa1: another reconnect is under way"):
+        await bench.apply()
+    with pytest.raises(EngineError, match=r"gfa1: another reconnect is under way"):
+        await bench.live.remove(bench.wanted, ignore)
+    with pytest.raises(FliswarmError, match="did not answer"):
+        await first
+    # The first one has let go of the node.
+    assert await bench.live.remove(bench.wanted, ignore) is True
+
+
+async def test_an_engine_that_is_down(bench: Bench) -> None:
+    bench.engine.up = False
+    with pytest.raises(EngineError, match="does not answer"):
+        await bench.apply()
+    await bench.live.link.wait_up()
+    status = await bench.live.status(bench.wanted)
+    # The camera is connected, so the host must be alive.
+    assert (status.host_alive, status.engine_alive, status.camera_up) == (
+        True,
+        False,
+        True,
+    )
+    assert status.problem == "the engine does not answer"
+
+
+async def test_the_status_of_a_node(bench: Bench) -> None:
+    await bench.live.link.wait_up()
+    empty = await bench.live.status(bench.wanted)
+    assert (empty.container, empty.volumes, empty.digest) == (
+        None,
+        {"data": False},
+        None,
+    )
+    await bench.apply()
+    status = await bench.live.status(bench.wanted)
+    assert status.container is not None
+    assert status.container.name == "flicamera-gfa1"
+    assert status.volumes == {"data": True}
+    assert status.digest == PULLED.digest
+    bench.engine.registry[IMAGE] = Image("sha256:two", "sha256:digest-two")
+    await bench.engine.pull(IMAGE)
+    # It runs still what was the image before.
+    assert (await bench.live.status(bench.wanted)).digest is None
+
+
+async def test_logs_need_a_container(bench: Bench) -> None:
+    with pytest.raises(EngineError, match="there is no container flicamera-gfa1"):
+        await bench.live.logs(bench.wanted, 5)
+    await bench.apply()
+    assert await bench.live.logs(bench.wanted, 5) == ""
+
+
+class Power:
+    """A power switch that notes what it did."""
+
+    def __init__(self) -> None:
+        self.switched: list[bool] = []
+
+    async def switch(self, node: Node, *, on: bool) -> None:
+        assert node.name == "gfa1"
+        self.switched.append(on)
+
+
+async def test_a_reboot_waits_for_the_camera(bench: Bench) -> None:
+    await bench.apply()
+    assert isinstance(bench.camera, RawCamera)
+    connections = bench.camera.connections
+    assert await bench.live.reboot(bench.wanted, ignore, None, 10) is True
+    assert bench.host.starts == 2
+    assert bench.camera.connections == connections + 1
+
+
+async def test_a_reboot_of_a_host_that_does_not_answer(bench: Bench) -> None:
+    bench.host.up = False
+    with pytest.raises(HostError, match=r"gfa1: .*does not answer"):
+        await bench.live.reboot(bench.wanted, ignore, None, 10)
+    assert bench.acts == []
+
+
+async def test_a_reboot_names_what_did_not_come_back(bench: Bench) -> None:
+    await bench.apply()
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    with pytest.raises(HostError, match=r"its camera was not back in 0.1 s"):
+        await bench.live.reboot(bench.wanted, ignore, None, 0.1)
+    bench.engine.up = False
+    with pytest.raises(HostError, match=r"its Docker Engine was not back in 0.1 s"):
+        await bench.live.reboot(bench.wanted, ignore, None, 0.1)
+
+
+async def test_a_power_cycle(bench: Bench) -> None:
+    await bench.apply()
+    power = Power()
+    assert await bench.live.reboot(bench.wanted, ignore, power, 10) is True
+    assert power.switched == [False, True]
+    assert bench.host.starts == 1

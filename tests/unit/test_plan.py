@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fliswarm.model import Container, ContainerSpec, Image, Observation
+from fliswarm.plan import (
+    Action,
+    CreateVolume,
+    Difference,
+    Plan,
+    RemoveContainer,
+    RemoveVolume,
+    ReplaceContainer,
+    StartContainer,
+    plan,
+    removal,
+)
+from tests.unit.support.site import DATA, IMAGE, PULLED, engine, fleet
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "plan").glob("*.yaml"))
+
+
+def container_spec() -> ContainerSpec:
+    desired = fleet({"gfa1": 19995})
+    return desired.container(desired.nodes["gfa1"])
+
+
+def observed(wanted: ContainerSpec, seen: dict[str, Any]) -> Observation:
+    image = seen.get("image", PULLED.id)
+    names = {DATA.name: DATA.docker_name}
+    return Observation(
+        wanted.node,
+        tuple(
+            container(wanted, number, found)
+            for number, found in enumerate(seen.get("containers", ()))
+        ),
+        frozenset(names.get(name, name) for name in seen.get("volumes", ())),
+        image and Image(image),
+        seen.get("foreign"),
+    )
+
+
+def container(wanted: ContainerSpec, number: int, found: dict[str, Any]) -> Container:
+    spec = {**wanted.fields(), **found.get("spec", {})}
+    for name in found.get("without", ()):
+        del spec[name]
+    running = found.get("running", True)
+    return Container(f"{number:064x}", found["name"], running, PULLED.id, spec)
+
+
+def words(action: Action) -> str:
+    """Return an action as the cases write it."""
+    name = type(action).__name__
+    match action:
+        case CreateVolume(volume):
+            return f"{name} {volume.name}"
+        case ReplaceContainer(old):
+            return " ".join([name, *(container.name for container in old)])
+        case StartContainer(container) | RemoveContainer(container):
+            return f"{name} {container.name}"
+        case RemoveVolume(docker_name):
+            return f"{name} {docker_name}"
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_case(file: Path) -> None:
+    case = yaml.safe_load(file.read_text("utf-8"))
+    wanted = container_spec()
+    if "wanted" in case:
+        volumes = tuple(case["wanted"]["volumes"])
+        wanted = replace(wanted, volumes=volumes)
+    found = plan(wanted, observed(wanted, case["seen"]), force=case.get("force", False))
+    assert [difference.field for difference in found.differences] == case["differences"]
+    assert [words(action) for action in found.actions] == case["actions"]
+    if "blocked" in case:
+        assert found.blocked is not None
+        assert found.blocked.endswith(case["blocked"])
+    else:
+        assert found.blocked is None
+    assert found.empty is (not case["actions"] and "blocked" not in case)
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) > 10
+
+
+def test_a_difference_says_what_is_wanted_and_what_is_found() -> None:
+    wanted = container_spec()
+    seen = observed(
+        wanted,
+        {"containers": [{"name": wanted.name, "spec": {"user": "5"}}]},
+    )
+    found = plan(wanted, seen)
+    assert Difference("user", wanted=None, found="5") in found.differences
+    assert str(Difference("user", None, "5")) == "user: wanted None, found 5"
+
+
+def test_removal_leaves_nothing_of_ours() -> None:
+    wanted = container_spec()
+    names = [wanted.name, "other"]
+    seen = observed(
+        wanted,
+        {
+            "containers": [{"name": name} for name in names],
+            "volumes": ["data", "a-1"],
+            "foreign": "0" * 64,
+        },
+    )
+    found = removal(seen)
+    assert [words(action) for action in found.actions] == [
+        "RemoveContainer flicamera-gfa1",
+        "RemoveContainer other",
+        "RemoveVolume a-1",
+        f"RemoveVolume {DATA.docker_name}",
+    ]
+    assert [difference.field for difference in found.differences] == [
+        "containers/flicamera-gfa1",
+        "containers/other",
+        "volumes/a-1",
+        f"volumes/{DATA.docker_name}",
+    ]
+    assert removal(Observation("gfa1")) == Plan("gfa1")
+
+
+async def test_four_beats() -> None:
+    """Would change, changed, nothing, nothing: with the engine's own rules."""
+    wanted = container_spec()
+    twin = engine("gfa1")
+    await twin.pull(IMAGE)
+    first = plan(wanted, await twin.observe(wanted))
+    assert not first.empty
+    assert plan(wanted, await twin.observe(wanted)) == first
+    for action in first.actions:
+        match action:
+            case CreateVolume(volume):
+                await twin.create_volume(volume)
+            case ReplaceContainer(()):
+                await twin.run(wanted)
+            case other:
+                pytest.fail(f"unexpected: {other}")
+    for _ in range(2):
+        assert plan(wanted, await twin.observe(wanted)) == Plan("gfa1")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fliswarm.errors import ConfigError
+from fliswarm.model import ActorSettings, Node
+from tests.unit.support.camera import RawCamera
+from tests.unit.support.client import Client
+from tests.unit.support.observatory import Observatory, observatory
+from tests.unit.support.site import fleet, free_port, listening
+from tests.unit.support.wait import until
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_and_every_command(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    running = Observatory(fleet({"gfa1": free_port()}))
+    path = tmp_path / "c.sock"
+    task = asyncio.create_task(running.service.run(path))
+    await until(lambda: listening(running.port))
+    client = await Client.connect(running.port)
+    client.send("4 simulate " + str(Path(__file__)))
+    while "filename=gfa1,gfa1," not in await client.readline():
+        pass
+    os.kill(os.getpid(), number)
+    async with asyncio.timeout(10):
+        await task
+    while not client.seen[-1].startswith("1 4 f"):
+        assert await client.readline()
+    assert await client.readline() == ""
+    assert not path.exists()
+    await client.close()
+
+
+async def test_the_status_is_told_to_all_at_the_start(tmp_path: Path) -> None:
+    async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
+        assert "observe" in await asyncio.wait_for(_calls(running), 10)
+
+
+async def _calls(running: Observatory) -> list[str]:
+    await until(lambda: running.engines["gfa1"].calls)
+    return running.engines["gfa1"].calls
+
+
+async def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    async with observatory({"gfa1": free_port()}, tmp_path / "a.sock") as first:
+        second = Observatory(fleet({"gfa1": free_port()}))
+        second.desired = replace(second.desired, actor=first.desired.actor)
+        second = _again(second, first.desired.actor)
+        with pytest.raises(ConfigError, match=r"actor 127.0.0.1:\d+: .*in use"):
+            await second.service.run(tmp_path / "b.sock")
+        assert not (tmp_path / "b.sock").exists()
+
+
+def _again(other: Observatory, actor: ActorSettings) -> Observatory:
+    made = Observatory(other.desired)
+    made.desired = replace(made.desired, actor=actor)
+    made.service = type(made.service)(lambda: made.desired, made._connect, made._reach)
+    return made
+
+
+async def reload(running: Observatory, how: str) -> str:
+    """Reload by a command; return what it says in the end."""
+    client = await Client.connect(running.port)
+    end = (await client.command("9 reload"))[-1]
+    await client.close()
+    return f"{how}{end}"
+
+
+async def test_a_reload_changes_only_what_differs(tmp_path: Path) -> None:
+    camera = await RawCamera().start()
+    other = await RawCamera().start()
+    ports = {"gfa1": camera.port, "gfa2": other.port}
+    async with observatory(ports, tmp_path / "c.sock") as running:
+        await until(lambda: camera.connections and other.connections)
+        assert await reload(running, "") == ': text="changed: nothing"'
+        nodes: dict[str, Node] = dict(running.desired.nodes)
+        nodes["gfa2"] = replace(nodes["gfa2"], user="other")
+        nodes["gfa3"] = replace(nodes["gfa1"], name="gfa3")
+        running.desired = replace(
+            running.desired, nodes=nodes, enabled=("gfa1", "gfa2", "gfa3")
+        )
+        assert await reload(running, "") == ': text="changed: gfa2, gfa3"'
+        await until(lambda: other.connections == 2)
+        # gfa1 keeps its own connection; the second is that of gfa3.
+        await until(lambda: camera.connections == 2)
+        running.desired = replace(
+            running.desired, nodes={"gfa1": nodes["gfa1"]}, enabled=("gfa1",)
+        )
+        assert await reload(running, "") == ': text="changed: gfa2, gfa3"'
+        client = await Client.connect(running.port)
+        assert "i enabledNodes=gfa1" in await client.command("1 status")
+        await client.close()
+        assert camera.connections == 2
+    await camera.close()
+    await other.close()
+
+
+async def test_a_wrong_file_changes_nothing(tmp_path: Path) -> None:
+    good = fleet({"gfa1": free_port()})
+    running = Observatory(good)
+    wrong = False
+
+    def load() -> object:
+        if wrong:
+            raise ConfigError("f.yaml: nodes", "is missing")
+        return running.desired
+
+    running.service = type(running.service)(
+        load,  # type: ignore[arg-type]
+        running._connect,
+        running._reach,
+    )
+    task = asyncio.create_task(running.service.run(tmp_path / "c.sock"))
+    await until(lambda: listening(running.port))
+    wrong = True
+    assert await reload(running, "") == 'f error="f.yaml: nodes: is missing"'
+    os.kill(os.getpid(), signal.SIGHUP)
+    client = await Client.connect(running.port)
+    assert "i enabledNodes=gfa1" in await client.command("1 status")
+    await client.close()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -246,6 +246,10 @@ def _observatory(
 
 def _node(name: str, node: _Section, site_power: _SitePower) -> Node:
     host = node.get("host", str)
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise node.error("host", f"'{host}' is not a host's name: {error}") from error
     return Node(
         name=name,
         host=host,

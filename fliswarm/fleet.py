@@ -108,14 +108,14 @@ class LiveFleet:
             for name in {**before.nodes, **desired.nodes}
             if before.nodes.get(name) != desired.nodes.get(name)
         ]
-        gone = [self._nodes.pop(name) for name in changed if name in self._nodes]
-        await asyncio.gather(*(node.close() for node in gone))
-        live = self._nodes
-        for name in changed:
-            if name in desired.nodes:
-                live[name] = self._live(desired.nodes[name])
-        self._nodes = {name: live[name] for name in desired.nodes}
+        gone = [self._nodes[name] for name in changed if name in self._nodes]
+        # In one step, so that no other reload finds a fleet half changed.
+        self._nodes = {
+            name: self._live(node) if name in changed else self._nodes[name]
+            for name, node in desired.nodes.items()
+        }
         self._enabled = set(desired.enabled)
+        await asyncio.gather(*(node.close() for node in gone))
         self.start()
         return changed
 
@@ -294,5 +294,7 @@ def _settle(node: LiveNode, exchange: Exchange, limit: float | None) -> TalkResu
     """Return how an exchange ended; one that has not is not waited for any more."""
     if not exchange.ended.done():
         node.link.forget(exchange)
-        exchange.problem = f"no answer within {limit:g} s" if limit else "abandoned"
+        exchange.problem = (
+            "abandoned" if limit is None else f"no answer within {limit:g} s"
+        )
     return TalkResult(node.node.name, exchange.ended.result(), exchange.problem)

@@ -155,7 +155,8 @@ class Service(Listener):
     async def _report_status(self) -> None:
         while True:
             task = self._dispatcher.give("status", BroadcastSink(self.actor))
-            await asyncio.wait([task])
+            if task is not None:
+                await asyncio.wait([task])
             await asyncio.sleep(STATUS_PERIOD)
 
     def _reload_on_signal(self) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fliswarm.camera import Reply
 
-RELAYED = {">": "d", ":": "i", "f": "w", "e": "w"}
+RELAYED = {">": "d", ":": "i", "f": "w", "e": "w", "!": "w"}
 """Message codes of a camera as its relay sends them on.
 
 Only the relay's own command may end for the client, so a camera's end is information

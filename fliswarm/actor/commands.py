@@ -6,6 +6,7 @@ import asyncio
 import glob as globbing
 import itertools
 import json
+import math
 import random as chance
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
@@ -63,6 +64,26 @@ HUB_LIMIT = 5.0
 
 # Telescope software sends negative numbers, which look like options.
 SETTINGS = {"ignore_unknown_options": True, "terminal_width": 80}
+
+
+class _Seconds(click.ParamType[float]):
+    """A time that can pass: more than nothing, and finite."""
+
+    name = "float"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a valid float.", param, ctx)
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r} is not a number of seconds above 0.", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds()
 
 
 # No help text: the list of the commands is all there is to say.
@@ -262,7 +283,7 @@ async def remove(
 @commands.command(context_settings=SETTINGS)
 @click.argument("CAMERA-COMMAND", nargs=-1)
 @selection("cameras to command")
-@click.option("--timeout", type=float, help="Seconds to wait for each camera.")
+@click.option("--timeout", type=SECONDS, help="Seconds to wait for each camera.")
 @click.option("--strict", is_flag=True, help="Fails when any camera does.")
 async def talk(
     context: Context,
@@ -277,7 +298,8 @@ async def talk(
     """Sends a command to selected or all cameras."""
     call = context.call
     if not camera_command:
-        raise click.UsageError("Missing argument 'CAMERA-COMMAND...'.")
+        call.fail(error="No camera command was given.")
+        return
     nodes = context.fleet.select(names, category, exclude)
     connected = {node.node.name for node in nodes if node.link.up}
     for node in nodes:
@@ -356,7 +378,7 @@ async def reload(context: Context) -> None:
 @click.option(
     "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."
 )
-@click.option("--timeout", type=float, default=300.0, help="Seconds to wait.")
+@click.option("--timeout", type=SECONDS, default=300.0, help="Seconds to wait.")
 async def reboot(
     context: Context,
     names: str | None,
@@ -412,7 +434,7 @@ def _claim(context: Context, name: str, *, stop: bool) -> bool:
 @commands.command(context_settings=SETTINGS)
 @click.argument("GLOB", required=False)
 @click.option(
-    "--delay", type=float, default=5.0, help="Delay between outputting images."
+    "--delay", type=SECONDS, default=5.0, help="Delay between outputting images."
 )
 @click.option("--random", is_flag=True, help="Randomise images.")
 @click.option("--stop", is_flag=True, help="Stops the execution of the command.")

@@ -33,11 +33,30 @@ class Dispatcher:
         self._site = site
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def give(self, body: str, sink: Sink) -> asyncio.Task[None]:
-        """Start a command; its replies, and its end, go to ``sink``."""
+    def give(self, body: str, sink: Sink) -> asyncio.Task[None] | None:
+        """Start a command; its replies, and its end, go to ``sink``.
+
+        Returns
+        -------
+        task
+            The command under way; ``None`` when its text meant nothing, and it has
+            ended already.
+        """
         call = Call(body, sink)
         call.write(">", {})
-        task = asyncio.create_task(self._run(call), name=f"command {body[:40]}")
+        context = Context(call, self._site)
+        try:
+            helped = help_for(body)
+            if helped is not None:
+                show_help(context, helped)
+                return None
+            command, values = parse(body)
+        except click.ClickException as error:
+            call.warning(help=f"{type(error).__name__}: {error.format_message()}")
+            problem = f"Command {body!r} does not exist or cannot be parsed."
+            call.fail(error=problem)
+            return None
+        task = asyncio.create_task(_run(command(context, **values), call))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, call))
         return task
@@ -48,23 +67,6 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _run(self, call: Call) -> None:
-        context = Context(call, self._site)
-        try:
-            helped = help_for(call.body)
-            if helped is not None:
-                show_help(context, helped)
-            else:
-                command, values = parse(call.body)
-                await command(context, **values)
-        except click.ClickException as error:
-            text = f"{type(error).__name__}: {error.format_message()}"
-            call.warning(help=text)
-            problem = f"Command {call.body!r} does not exist or cannot be parsed."
-            call.fail(error=problem)
-        except FliswarmError as error:
-            call.fail(error=str(error))
 
     def _ended(self, call: Call, task: asyncio.Task[None]) -> None:
         """End a command that its own code did not end."""
@@ -77,6 +79,13 @@ class Dispatcher:
             call.fail(error=problem)
         elif not call.ended:
             call.fail(error=f"Command {call.body!r} ended without a result.")
+
+
+async def _run(command: Awaitable[None], call: Call) -> None:
+    try:
+        await command
+    except FliswarmError as error:
+        call.fail(error=str(error))
 
 
 def help_for(body: str) -> tuple[str, ...] | None:

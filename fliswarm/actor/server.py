@@ -7,16 +7,10 @@ import logging
 from collections.abc import Mapping
 
 from fliswarm.actor import wire
+from fliswarm.actor.client import Client
 from fliswarm.actor.dispatch import Dispatcher
-from fliswarm.lines import LineReader
 
 log = logging.getLogger(__name__)
-
-LINE_LIMIT = 64 * 1024
-"""Bytes of the longest command line."""
-
-UNREAD_LIMIT = 8 * 1024 * 1024
-"""Bytes that wait for a client; one that reads nothing for longer is let go."""
 
 
 class ActorServer:
@@ -68,8 +62,8 @@ class ActorServer:
         for user in list(self._users.values()):
             user.write(line)
 
-    def arrived(self, user: _User) -> int:
-        """Give a new user a number and tell everybody."""
+    def arrived(self, user: _User) -> None:
+        """Give a new user a number, and tell everybody of it, and it of everybody."""
         number = max(self._users, default=0) + 1
         self._users[number] = user
         user.number = number
@@ -83,21 +77,25 @@ class ActorServer:
             )
         )
         for other, known in sorted(self._users.items()):
-            self.broadcast("i", {"UserInfo": [other, known.address]})
+            text = wire.keywords({"UserInfo": [other, known.address]})
+            if known is user:
+                self.write_all(wire.reply(0, 0, "i", text))
+            else:
+                user.write(wire.reply(0, 0, "i", text))
         self.write_all(wire.reply(number, 0, "i", f"version={self._version!r}"))
-        return number
 
     def left(self, user: _User) -> None:
         """Forget a user."""
         self._users.pop(user.number, None)
 
-    def give(self, user: _User, line: str) -> None:
+    def give(self, user: _User, line: str) -> asyncio.Task[None] | None:
         """Run a command line of a user."""
         command = wire.parse(line)
         if command is None:
             self.broadcast("f", {"error": f"Could not parse command {line!r}"})
-            return
-        self._dispatcher.give(command.body, _LegacySink(user, command.number))
+            return None
+        sink = _LegacySink(user, command.number)
+        return self._dispatcher.give(command.body, sink)
 
 
 class _LegacySink:
@@ -143,61 +141,31 @@ class BroadcastSink:
         return False
 
 
-class _User(asyncio.Protocol):
-    """One connection."""
+class _User(Client):
+    """One user."""
 
     def __init__(self, server: ActorServer) -> None:
+        super().__init__()
         self.number = 0
         self.address = ""
         self._server = server
-        self._transport: asyncio.Transport | None = None
-        self._lines = LineReader(LINE_LIMIT)
-        self._unsent: list[str] = []
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.address = transport.get_extra_info("peername")[0]
+    def __str__(self) -> str:
+        return f"user {self.number}"
+
+    def _arrived(self) -> None:
+        assert self._transport is not None
+        self.address = self._transport.get_extra_info("peername")[0]
         self._server.arrived(self)
-        log.info("user %d connected from %s", self.number, self.address)
+        log.info("%s connected from %s", self, self.address)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._unsent.clear()
+    def _left(self) -> None:
         self._server.left(self)
-        log.info("user %d left%s", self.number, f": {exc}" if exc else "")
+        log.info("%s left", self)
 
-    def data_received(self, data: bytes) -> None:
-        for line in self._lines.feed(data):
-            if text := line.strip():
-                self._server.give(self, text)
-        if self._lines.dropped:
-            problem = f"a command line of over {LINE_LIMIT} bytes is ignored"
-            text = wire.keywords({"error": problem})
-            self.write(wire.reply(self.number, 0, "f", text))
+    def _give(self, line: str) -> asyncio.Task[None] | None:
+        return self._server.give(self, line)
 
-    def write(self, line: str) -> None:
-        """Send a line, together with all others of this turn of the loop."""
-        if self._transport is None:
-            return
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent.append(line)
-
-    @property
-    def there(self) -> bool:
-        return self._transport is not None
-
-    def close(self) -> None:
-        self._flush()
-        if self._transport is not None:
-            self._transport.close()
-
-    def _flush(self) -> None:
-        if self._transport is None or not self._unsent:
-            return
-        self._transport.write("".join(self._unsent).encode("utf-8", "replace"))
-        self._unsent.clear()
-        if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
-            log.warning("user %d does not read; letting it go", self.number)
-            self._transport.abort()
+    def _refuse(self, problem: str) -> None:
+        text = wire.keywords({"error": problem})
+        self.write(wire.reply(self.number, 0, "f", text))

@@ -8,9 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-CODES = frozenset(">:iwdef!")
-"""Message codes: running, done, information, warning, debug, error, failed, fatal."""
-
 _COMMAND = re.compile(
     r"(?:(?P<commander>[a-z0-9]*\.[a-z0-9_.]+)\s+)?"
     r"(?:(?P<number>[0-9]{1,18})(?:\s+[0-9]+)?\s+)?"

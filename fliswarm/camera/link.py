@@ -15,6 +15,9 @@ from fliswarm.link import LINE_LIMIT, Link
 
 log = logging.getLogger(__name__)
 
+COMPLAINT_PAUSE = 1.0
+"""Seconds between two complaints about what a camera sends."""
+
 UNSENT_LIMIT = 256 * 1024
 """Bytes of commands that wait for a camera which does not read."""
 
@@ -81,6 +84,8 @@ class CameraLink(Link):
         self._on_problem = on_problem
         self._exchanges: dict[int, Exchange] = {}
         self._free: list[int] = []
+        self._complained = -COMPLAINT_PAUSE
+        self._unsaid = 0
         self._highest = 0
 
     def send(self, message: str, on_reply: Callable[[Reply], None]) -> Exchange:
@@ -150,13 +155,23 @@ class CameraLink(Link):
         self._on_change(False)
 
     def _dropped(self) -> None:
-        self._on_problem(f"line of over {LINE_LIMIT} bytes from the camera dropped")
+        self._complain(f"line of over {LINE_LIMIT} bytes from the camera dropped")
+
+    def _complain(self, problem: str) -> None:
+        """Tell of what cannot be understood; of a flood of it, once in a while."""
+        if self._heard - self._complained < COMPLAINT_PAUSE:
+            self._unsaid += 1
+            return
+        self._complained = self._heard
+        more = f" (and {self._unsaid} lines before)" if self._unsaid else ""
+        self._unsaid = 0
+        self._on_problem(f"{problem}{more}")
 
     def _line(self, line: str) -> None:
         try:
             reply = parse(line)
         except ValueError:
-            self._on_problem(f"not understood from the camera: {line[:80]!r}")
+            self._complain(f"not understood from the camera: {line[:80]!r}")
             return
         if reply is None:
             return

@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+CODES = frozenset(">:iwdef!")
+"""Message codes: running, done, information, warning, debug, error, failed, fatal."""
+
 FINAL = frozenset(":f!")
 """Message codes that end a command."""
 
@@ -52,7 +55,7 @@ def parse(line: str) -> Reply | None:
         if not (
             (command is None or type(command) is int)
             and type(code) is str
-            and len(code) == 1
+            and code in CODES
             and type(sender) is str
             and type(data) is dict
         ):

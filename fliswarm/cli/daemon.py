@@ -76,11 +76,13 @@ def _serve(file: Path, names: list[str] | None, socket: Path) -> None:
         service = Service(lambda: config.load(file, nodes=names), engines, hosts)
         await service.run(socket)
 
-    try:
-        asyncio.run(run())
-    finally:
-        engines.close()
-        hosts.close()
+    asyncio.run(run())
+    engines.close()
+    hosts.close()
+    # Threads may still wait for engines that do not answer; nothing waits for them.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @contextmanager

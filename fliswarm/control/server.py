@@ -8,15 +8,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from fliswarm.actor.client import Client
 from fliswarm.actor.dispatch import Dispatcher
 from fliswarm.errors import ConfigError, FliswarmError
-from fliswarm.lines import LineReader
-
-LINE_LIMIT = 64 * 1024
-"""Bytes of the longest request."""
-
-UNREAD_LIMIT = 8 * 1024 * 1024
-"""Bytes that wait for a client; one that reads nothing for longer is let go."""
 
 
 class ControlServer:
@@ -86,48 +80,29 @@ def _claim(path: Path) -> None:
         raise FliswarmError(f"fliswarm is running already, on {path}")
 
 
-class _Client(asyncio.Protocol):
+class _Client(Client):
     """One connection."""
 
     def __init__(self, server: ControlServer) -> None:
+        super().__init__()
         self._server = server
-        self._transport: asyncio.Transport | None = None
-        self._lines = LineReader(LINE_LIMIT)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+    def __str__(self) -> str:
+        return "a client of the control socket"
+
+    def _arrived(self) -> None:
         self._server.arrived(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+    def _left(self) -> None:
         self._server.left(self)
 
-    def data_received(self, data: bytes) -> None:
-        for line in self._lines.feed(data):
-            number, _, body = line.strip().partition(" ")
-            if number.isdecimal() and len(number) < 19 and body.strip():
-                sink = _JsonSink(self, int(number), self._server.name)
-                self._server.dispatcher.give(body.strip(), sink)
-            elif line.strip():
-                self._refuse(f"not of the form '<number> <command>': {line[:80]!r}")
-        if self._lines.dropped:
-            self._refuse(f"a request of over {LINE_LIMIT} bytes is ignored")
-
-    def write(self, message: Mapping[str, object]) -> None:
-        if self._transport is None:
-            return
-        self._transport.write(json.dumps(message).encode() + b"\n")
-        if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
-            self._transport.abort()
-
-    @property
-    def there(self) -> bool:
-        return self._transport is not None
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+    def _give(self, line: str) -> asyncio.Task[None] | None:
+        number, _, body = line.partition(" ")
+        if not (number.isdecimal() and len(number) < 19 and body.strip()):
+            self._refuse(f"not of the form '<number> <command>': {line[:80]!r}")
+            return None
+        sink = _JsonSink(self, int(number), self._server.name)
+        return self._server.dispatcher.give(body.strip(), sink)
 
     def _refuse(self, problem: str) -> None:
         _JsonSink(self, 0, self._server.name).write("f", {"error": problem})
@@ -159,4 +134,4 @@ class _JsonSink:
             "internal": False,
             "sender": sender,
         }
-        self._client.write({"header": header, "data": keywords})
+        self._client.write(json.dumps({"header": header, "data": keywords}) + "\n")

@@ -50,6 +50,12 @@ LOOK_LIMIT = 5
 ACT_LIMIT = 120
 """Seconds for an engine to act: a start waits for its NFS mounts, a pull for data."""
 
+MARGIN = 1
+"""Seconds beyond a limit after which an engine that still dribbles is given up."""
+
+CALLS_LIMIT = 4
+"""Calls to one engine that may be under way."""
+
 USB_BUS = "/dev/bus/usb"
 
 USB_DEVICES = "c 189:* rmw"
@@ -89,6 +95,7 @@ class DockerEngine:
         self._address = address
         self._pool = pool
         self._clients: dict[int, docker.APIClient] = {}
+        self._turns = asyncio.Semaphore(CALLS_LIMIT)
 
     async def ping(self) -> None:
         """See `Engine.ping`."""
@@ -163,7 +170,25 @@ class DockerEngine:
             with self._translated():
                 return act(self._client(limit))
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            async with asyncio.timeout(limit + MARGIN):
+                # Calls that an engine never ends keep their threads, and these only.
+                await self._turns.acquire()
+                call = asyncio.get_running_loop().run_in_executor(self._pool, work)
+                call.add_done_callback(self._ended)
+                return await asyncio.shield(call)
+        except TimeoutError:
+            raise EngineUnreachableError(
+                self._node,
+                f"the Docker Engine on {self._address} did not answer in {limit} s",
+                host_alive=True,
+            ) from None
+
+    def _ended(self, call: asyncio.Future[T]) -> None:
+        """Let the next call have its turn; how this one ended may interest nobody."""
+        self._turns.release()
+        if not call.cancelled():
+            call.exception()
 
     async def _knock(self) -> None:
         """Find out without a thread whether anybody listens."""

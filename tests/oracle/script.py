@@ -72,6 +72,7 @@ class Play:
         await self._settle()
         for name in "AB":
             self._users[name] = await User.connect(self._world.port)
+            assert self._users[name].number == "AB".index(name) + 1
             await self._collect(Step("(connects)", by=name), name, None)
         for step in steps:
             await self._step(step)
@@ -87,14 +88,11 @@ class Play:
             if replies == ["> ", ": "]:
                 break
             await asyncio.sleep(0.05)
+        # The original keeps for ever a user who leaves with lines unread.
         await asyncio.sleep(0.5)
+        await probe.fence()
         await probe.close()
-        while True:
-            user = await User.connect(self._world.port)
-            await user.close()
-            if user.number == 1:
-                await asyncio.sleep(0.2)
-                return
+        await asyncio.sleep(0.3)
 
     async def _step(self, step: Step) -> None:
         self._count += 1

@@ -15,7 +15,7 @@ from fliswarm.model import LABEL_NODE, LABEL_SPEC
 from tests.oracle.camera import Camera
 from tests.oracle.engine import Engine
 from tests.oracle.hub import Hub
-from tests.unit.support.site import free_port
+from tests.unit.support.site import free_port, listening
 
 OURS = (sys.executable, "-m", "fliswarm")
 
@@ -181,17 +181,9 @@ class World:
                 stderr=asyncio.subprocess.STDOUT,
             )
         async with asyncio.timeout(30):
-            while not await self._served():
+            while not listening(self.port):
                 assert self.process.returncode is None, self.output
                 await asyncio.sleep(0.05)
-
-    async def _served(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except ConnectionRefusedError:
-            return False
-        writer.close()
-        return True
 
     @property
     def output(self) -> str:

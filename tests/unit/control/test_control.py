@@ -19,7 +19,7 @@ from fliswarm.control.client import (
     connect,
     dial_stdio,
 )
-from fliswarm.control.server import LINE_LIMIT
+from fliswarm.actor.client import LINE_LIMIT
 from fliswarm.errors import (
     ConfigError,
     ControlError,
@@ -85,7 +85,7 @@ async def test_requests_that_are_wrong_leave_the_connection(tmp_path: Path) -> N
         errors = [line["data"]["error"] for line in refused]
         assert errors[0] == "not of the form '<number> <command>': 'ping'"
         assert errors[1] == "not of the form '<number> <command>': '5'"
-        assert errors[2] == f"a request of over {LINE_LIMIT} bytes is ignored"
+        assert errors[2] == f"a command line of over {LINE_LIMIT} bytes is ignored"
         served = [line for line in found if line["header"]["command_id"] == 7]
         assert [line["header"]["message_code"] for line in served] == [">", ":"]
         writer.close()

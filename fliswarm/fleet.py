@@ -44,6 +44,9 @@ class Listener:
     def camera_changed(self, node: str, *, up: bool, problem: str) -> None:
         """Take the news that a camera's link went up or down, and why."""
 
+    def engine_changed(self, node: str, *, up: bool, problem: str) -> None:
+        """Take the news that an engine does not answer, and why, or does again."""
+
     def camera_confused(self, node: str, problem: str) -> None:
         """Take a sentence about a line that could not be understood."""
 
@@ -169,10 +172,14 @@ class LiveFleet:
 
     # What
 
-    async def status(self, nodes: Sequence[LiveNode]) -> list[NodeStatus]:
+    async def status(
+        self, nodes: Sequence[LiveNode], *, detail: bool = False
+    ) -> list[NodeStatus]:
         """Look at nodes, all at once; the answer is in their order."""
         wanted = self.desired.container
-        return await asyncio.gather(*(n.status(wanted(n.node)) for n in nodes))
+        return await asyncio.gather(
+            *(node.status(wanted(node.node), detail=detail) for node in nodes)
+        )
 
     async def plan(
         self, nodes: Sequence[LiveNode], *, force: bool = False
@@ -286,7 +293,12 @@ class LiveFleet:
             on_problem=lambda problem: listener.camera_confused(name, problem),
         )
         return LiveNode(
-            node, self._connect(node), link, self._reach(node), self._patience
+            node,
+            self._connect(node),
+            link,
+            self._reach(node),
+            self._patience,
+            lambda up, problem: listener.engine_changed(name, up=up, problem=problem),
         )
 
 

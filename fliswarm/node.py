@@ -67,6 +67,9 @@ class LiveNode:
         Its operating system.
     patience
         How long its camera is waited for.
+    on_engine
+        Called with ``True`` when an engine that did not answer does so again, with
+        ``False`` and the reason when it does not.
     """
 
     def __init__(
@@ -76,30 +79,42 @@ class LiveNode:
         link: CameraLink,
         host: Host,
         patience: Patience = Patience(),
+        on_engine: Callable[[bool, str], None] = lambda _, __: None,
     ) -> None:
         self.node = node
         self.link = link
         self._patience = patience
         self._engine = engine
         self._host = host
+        self._on_engine = on_engine
         self._busy: str | None = None
+        self._away: EngineUnreachableError | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Give back connections; what runs on the node keeps running."""
+        if self._watch is not None:
+            self._watch.cancel()
         await self.link.close()
         self._engine.close()
 
-    async def status(self, wanted: ContainerSpec) -> NodeStatus:
-        """Look at the node; never fails, and takes as long as its engine's limits."""
+    async def status(
+        self, wanted: ContainerSpec, *, detail: bool = False
+    ) -> NodeStatus:
+        """Look at the node; never fails, and takes as long as its engine's limits.
+
+        An engine that is known to be away is not asked, but watched: nodes that are
+        switched off cost the others no time. ``detail`` looks up the image's digest.
+        """
+        if self._away is not None:
+            return self._without_engine(self._away)
         try:
-            seen = await self._engine.observe(wanted)
+            seen = await self._engine.observe(wanted, image=detail)
+        except EngineUnreachableError as error:
+            self._went_away(error)
+            return self._without_engine(error)
         except EngineError as error:
-            host = self.link.up
-            if isinstance(error, EngineUnreachableError):
-                host = host or error.host_alive
-            return NodeStatus(
-                self.node, host, False, self.link.up, problem=error.problem
-            )
+            return self._without_engine(error)
         container = _current(wanted, seen)
         digest = None
         if container and seen.image and seen.image.id == container.image_id:
@@ -113,6 +128,31 @@ class LiveNode:
             volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
             digest=digest,
         )
+
+    def _without_engine(self, error: EngineError) -> NodeStatus:
+        refused = isinstance(error, EngineUnreachableError) and error.host_alive
+        return NodeStatus(
+            self.node,
+            host_alive=refused or self.link.up,
+            engine_alive=False,
+            camera_up=self.link.up,
+            problem=error.problem,
+        )
+
+    def _went_away(self, error: EngineUnreachableError) -> None:
+        if self._away is None:
+            self._away = error
+            self._on_engine(False, error.problem)
+            self._watch = asyncio.create_task(self._await_engine())
+
+    async def _await_engine(self) -> None:
+        """Ask again and again, with a pause that grows, until the engine answers."""
+        pause = self._patience.look / 2
+        while not await self._engine_answers():
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self._patience.settle)
+        self._away = None
+        self._on_engine(True, "")
 
     async def plan(self, wanted: ContainerSpec, *, force: bool = False) -> Plan:
         """Return what `apply` would do, without the image's news from the registry."""

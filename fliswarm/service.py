@@ -137,6 +137,13 @@ class Service(Listener):
         log.info(text)
         self._events.write("i" if up else "w", {"text": text})
 
+    def engine_changed(self, node: str, *, up: bool, problem: str) -> None:
+        """Tell all users that a node's engine came or went."""
+        state = "answers again" if up else f"does not answer: {problem}"
+        log.info("%s: Docker Engine %s", node, state)
+        text = f"{node}: Docker Engine {state}."
+        self._events.write("i" if up else "w", {"text": text})
+
     def camera_confused(self, node: str, problem: str) -> None:
         """Tell all users that a camera's line could not be understood."""
         text = f"{node}: {problem}"

@@ -166,7 +166,7 @@ async def status(
 async def _report(
     context: Context, nodes: list[LiveNode], *, detail: bool = False
 ) -> None:
-    for found in await context.fleet.status(nodes):
+    for found in await context.fleet.status(nodes, detail=detail):
         _report_one(context, found, detail=detail)
 
 

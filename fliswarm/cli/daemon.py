@@ -52,14 +52,14 @@ def start(
     fleet = config.load(file, nodes=names)
     socket = fleet.control_socket or default_socket()
     if debug:
-        _serve(file, names, socket)
+        _serve(file, names, socket, fleet.ping_timeout)
         return
     log_dir = fleet.actor.log_dir
     default = Path(log_dir) / "fliswarm.log" if log_dir else None
     _detach(file, names, socket, _log_path(log_file) or default)
 
 
-def _serve(file: Path, names: list[str] | None, socket: Path) -> None:
+def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> None:
     # These imports are the controller's; no other command waits for them.
     with _without("paramiko"):
         from fliswarm.engine.docker import DockerEngines
@@ -70,7 +70,7 @@ def _serve(file: Path, names: list[str] | None, socket: Path) -> None:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    engines, hosts = DockerEngines(), SshHosts()
+    engines, hosts = DockerEngines(glance), SshHosts()
 
     async def run() -> None:
         service = Service(lambda: config.load(file, nodes=names), engines, hosts)

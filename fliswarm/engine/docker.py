@@ -71,16 +71,19 @@ class DockerEngines:
 
     Parameters
     ----------
+    glance
+        Seconds for a node to accept a connection when it is only looked at.
     threads
         How many calls may be under way at once, over all nodes.
     """
 
-    def __init__(self, threads: int = 64) -> None:
+    def __init__(self, glance: float = CONNECT_LIMIT, threads: int = 64) -> None:
+        self._glance = glance
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
 
     def __call__(self, node: Node) -> DockerEngine:
         """Return the engine of a node; contacts nobody yet."""
-        return DockerEngine(node.name, node.engine, self._pool)
+        return DockerEngine(node.name, node.engine, self._glance, self._pool)
 
     def close(self) -> None:
         """Let calls under way run to their time limits, and start no other."""
@@ -90,8 +93,11 @@ class DockerEngines:
 class DockerEngine:
     """The Docker Engine of one node; see `fliswarm.engine.protocol.Engine`."""
 
-    def __init__(self, node: str, address: str, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, node: str, address: str, glance: float, pool: ThreadPoolExecutor
+    ) -> None:
         self._node = node
+        self._glance = glance
         self._address = address
         self._pool = pool
         self._clients: dict[int, docker.APIClient] = {}
@@ -101,9 +107,13 @@ class DockerEngine:
         """See `Engine.ping`."""
         await self._call(LOOK_LIMIT, lambda api: api.ping())
 
-    async def observe(self, wanted: ContainerSpec) -> Observation:
+    async def observe(
+        self, wanted: ContainerSpec, *, image: bool = True
+    ) -> Observation:
         """See `Engine.observe`."""
-        return await self._call(LOOK_LIMIT, lambda api: _observe(api, wanted))
+        return await self._call(
+            LOOK_LIMIT, lambda api: _observe(api, wanted, image), self._glance
+        )
 
     async def pull(self, image: str) -> Image:
         """See `Engine.pull`."""
@@ -163,8 +173,13 @@ class DockerEngine:
         for client in clients:
             client.close()
 
-    async def _call(self, limit: int, act: Callable[[docker.APIClient], T]) -> T:
-        await self._knock()
+    async def _call(
+        self,
+        limit: int,
+        act: Callable[[docker.APIClient], T],
+        knock: float = CONNECT_LIMIT,
+    ) -> T:
+        await self._knock(knock)
 
         def work() -> T:
             with self._translated():
@@ -190,7 +205,7 @@ class DockerEngine:
         if not call.cancelled():
             call.exception()
 
-    async def _knock(self) -> None:
+    async def _knock(self, limit: float) -> None:
         """Find out without a thread whether anybody listens."""
         address = urlsplit(self._address)
         if address.hostname is None:
@@ -200,7 +215,7 @@ class DockerEngine:
                 )
             return
         try:
-            async with asyncio.timeout(CONNECT_LIMIT):
+            async with asyncio.timeout(limit):
                 _, writer = await asyncio.open_connection(
                     address.hostname, address.port or 2375
                 )
@@ -275,7 +290,11 @@ class DockerEngine:
         return image
 
 
-def _observe(api: docker.APIClient, wanted: ContainerSpec) -> Observation:
+def _observe(
+    api: docker.APIClient,
+    wanted: ContainerSpec,
+    image: bool,
+) -> Observation:
     ours: list[Container] = []
     foreign = None
     for found in api.containers(all=True):
@@ -285,10 +304,12 @@ def _observe(api: docker.APIClient, wanted: ContainerSpec) -> Observation:
             ours.append(_container(found, names, labels))
         elif wanted.name in names:
             foreign = found["Id"]
-    answer = api.volumes(filters={"label": f"{LABEL_NODE}={wanted.node}"})
-    volumes = frozenset(volume["Name"] for volume in answer.get("Volumes") or ())
-    image = _image(api, wanted.image)
-    return Observation(wanted.node, tuple(ours), volumes, image, foreign)
+    volumes: frozenset[str] = frozenset()
+    if image or wanted.volumes:
+        answer = api.volumes(filters={"label": f"{LABEL_NODE}={wanted.node}"})
+        volumes = frozenset(volume["Name"] for volume in answer.get("Volumes") or ())
+    found = _image(api, wanted.image) if image else None
+    return Observation(wanted.node, tuple(ours), volumes, found, foreign)
 
 
 def _container(

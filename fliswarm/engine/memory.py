@@ -61,7 +61,9 @@ class MemoryEngine:
         """See `Engine.ping`."""
         self._call("ping")
 
-    async def observe(self, wanted: ContainerSpec) -> Observation:
+    async def observe(
+        self, wanted: ContainerSpec, *, image: bool = True
+    ) -> Observation:
         """See `Engine.observe`."""
         self._call("observe")
         stored = self._stored.values()
@@ -75,7 +77,7 @@ class MemoryEngine:
             wanted.node,
             ours,
             frozenset(self._volumes),
-            self._images.get(wanted.image),
+            self._images.get(wanted.image) if image else None,
             next(foreign, None),
         )
 

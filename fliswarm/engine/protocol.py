@@ -18,8 +18,14 @@ class Engine(Protocol):
     async def ping(self) -> None:
         """Return when the engine answers."""
 
-    async def observe(self, wanted: ContainerSpec) -> Observation:
-        """Return what the engine has of ours, and the image that ``wanted`` names."""
+    async def observe(
+        self, wanted: ContainerSpec, *, image: bool = True
+    ) -> Observation:
+        """Return what the engine has of ours.
+
+        With ``image``, also the image that ``wanted`` names, and volumes that
+        ``wanted`` has not.
+        """
 
     async def pull(self, image: str) -> Image:
         """Bring an image from its registry, or take the local copy when that is down.

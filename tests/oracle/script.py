@@ -109,7 +109,7 @@ class Play:
         number: str | None = None
         if step.is_command:
             line = step.line if step.whole else f"{self._count} {step.line}"
-            match = _NUMBER.match(line)
+            match = _NUMBER.match(line.strip())
             number = str(int(match[1])) if match else "0"
             user.send(line)
         if step.until or step.is_command:

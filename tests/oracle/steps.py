@@ -77,7 +77,7 @@ HEADERS = [
     Step("18 !!", whole=True, until="0 0 f"),
     Step("11 -5 ping", whole=True, until="0 0 f"),
     Step("apo.user", whole=True),
-    Step("apo.user 12", whole=True, until="0 0 f"),
+    Step("apo.user 12", whole=True),
     Step("   ", whole=True, until="nothing", limit=0.3),
     Step("   21   ping   ", whole=True),
     Step("22 ping\r", whole=True),
@@ -91,7 +91,7 @@ HEADERS = [
     Step("bogus --option value"),
     Step("stat"),
     Step("pin"),
-    Step("Ñandú"),
+    Step("Ñandú", until="0 0 f"),
 ]
 
 MODEL = [
@@ -103,7 +103,7 @@ MODEL = [
     Step("keyword filename"),
     Step("keyword"),
     Step("keyword text version"),
-    Step("get-command-model ping"),
+    Step("get-command-model ping", limit=1.5),
     Step("get_command_model ping"),
     Step("get-command-model nope"),
 ]
@@ -148,8 +148,8 @@ TALK = [
     Step("talk -n gfa4 quiet"),
     Step("talk -c nope quiet"),
     Step("talk -n"),
-    Step("talk"),
-    Step("talk -n gfa1"),
+    Step("talk", limit=1.5),
+    Step("talk -n gfa1", limit=1.5),
     Step("talk -n gfa3 quiet"),
     Step("talk -n gfa1 levels"),
     Step("talk -n gfa1 fail now"),
@@ -257,9 +257,9 @@ SIMULATE = [
 ]
 
 ENGINES = [
-    Step("status without gfa2's engine", act=_engine_goes),
+    Step("status without an engine", act=_engine_goes),
     Step("reconnect --names gfa2"),
-    Step("status with gfa2's engine", act=_engine_comes),
+    Step("status with it again", act=_engine_comes),
 ]
 
 RECONNECT = [

@@ -291,7 +291,7 @@ async def test_the_status_of_a_node(bench: Bench) -> None:
         None,
     )
     await bench.apply()
-    status = await bench.live.status(bench.wanted)
+    status = await bench.live.status(bench.wanted, detail=True)
     assert status.container is not None
     assert status.container.name == "flicamera-gfa1"
     assert status.volumes == {"data": True}

@@ -65,10 +65,23 @@ class Camera(asyncio.Protocol):
             count = int(words[1])
             # Made once: the time of a burst is to be the relay's, not the camera's.
             if count not in self._bursts:
-                self._bursts[count] = self._line(MARK, "i", status) * count
+                self._bursts[count] = self._line(MARK, "i", self._state()) * count
             answer += self._bursts[count].replace(b"%d" % MARK, b"%d" % number)
         assert self._transport is not None
         self._transport.write(answer + self._line(number, ":", {}))
+
+    def _state(self) -> dict[str, object]:
+        """Return what flicamera says most often: how an exposure goes."""
+        state = {
+            "camera": self._name,
+            "state": "integrating",
+            "image_type": "object",
+            "remaining_time": 1.0,
+            "exposure_time": 1.0,
+            "current_stack": 1,
+            "n_stack": 1,
+        }
+        return {"exposure_state": state}
 
     def _line(self, number: int, code: str, data: dict[str, object]) -> bytes:
         header = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _COMMAND = re.compile(
@@ -79,24 +79,39 @@ def value(item: object) -> str:
     Strings that hold a separator or a quote become JSON strings, lists are joined by
     commas, of mappings only the values count, in their order.
     """
-    # The relay passes here for every value of every reply: exact types are quick.
-    kind = type(item)
-    if kind is str:
-        return _text(item)  # type: ignore[arg-type]
-    if kind is int or kind is float:
-        return repr(item)
-    if kind is bool:
-        return "T" if item else "F"
     if isinstance(item, dict):
-        item = item.values()
-    elif not isinstance(item, list | tuple):
-        return _text(item) if isinstance(item, str) else str(item)
-    # A list within a list is not told apart on the wire; an empty one is no value.
-    return ",".join([text for inner in item if (text := value(inner))])
+        return _values(item.values())
+    if isinstance(item, list | tuple):
+        return _values(item)
+    if isinstance(item, str):
+        return _text(item)
+    if isinstance(item, bool):
+        return "T" if item else "F"
+    return str(item)
+
+
+def _values(items: Iterable[object]) -> str:
+    texts = []
+    for item in items:
+        # The relay passes here for every value of every reply: what most values are
+        # is told first, and without a call.
+        kind = type(item)
+        if kind is str and item.isalnum():  # type: ignore[attr-defined]
+            text = item
+        elif kind is int or kind is float:
+            text = repr(item)
+        else:
+            text = value(item)
+            if not text:
+                # A list within a list is not told apart on the wire; an empty one is
+                # no value.
+                continue
+        texts.append(text)
+    return ",".join(texts)  # type: ignore[arg-type]
 
 
 def _text(text: str) -> str:
-    if text and not _SPECIAL.search(text):
+    if text.isalnum() or (text and not _SPECIAL.search(text)):
         return text
     if _QUOTED.fullmatch(text):
         return text

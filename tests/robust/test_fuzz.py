@@ -186,14 +186,17 @@ class Mad:
         self.count += 1
         marker = f"marker=mad,{self.count}"
         self.connection.sendall(said(None, "i", "mad", marker=self.count))
+        lines: list[str] = []
+        while not lines or not lines[-1].endswith(marker):
+            lines.append(self.user.line())
+            assert lines[-1], "the connection of the user has ended"
+        # All are read before the first is judged, for the next example's sake.
         found = []
-        while (text := self.user.line()) is not None:
+        for text in lines[:-1]:
             match = LINE.fullmatch(text)
             assert match, f"not a line of the protocol: {text[:200]!r}"
-            if match[4] == marker:
-                return found
             found.append((int(match[1]), int(match[2]), match[3]))
-        pytest.fail("the connection of the user has ended")
+        return found
 
 
 @pytest.fixture(scope="module")

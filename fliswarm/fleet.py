@@ -86,6 +86,7 @@ class LiveFleet:
         self._listener = listener
         self.desired = desired
         self._enabled = set(desired.enabled)
+        self._known = set(desired.enabled)
         self._nodes = {name: self._live(node) for name, node in desired.nodes.items()}
 
     def start(self) -> None:
@@ -118,6 +119,7 @@ class LiveFleet:
             for name, node in desired.nodes.items()
         }
         self._enabled = set(desired.enabled)
+        self._known = set(desired.enabled)
         await asyncio.gather(*(node.close() for node in gone))
         self.start()
         return changed
@@ -155,20 +157,21 @@ class LiveFleet:
         if name not in self._nodes:
             return False
         self._enabled.add(name)
+        self._known.add(name)
         self._nodes[name].link.start()
         return True
 
     def disable(self, name: str) -> bool:
-        """Leave a node out of all commands; return whether there is one."""
-        if name not in self._nodes:
+        """Leave a node out of all commands; return whether it was ever enabled."""
+        if name not in self._known:
             return False
         self._enabled.discard(name)
         return True
 
     @property
     def names(self) -> list[str]:
-        """Names of all nodes of the configuration."""
-        return list(self._nodes)
+        """Names of the nodes that are enabled or were so, in order."""
+        return [name for name in self._nodes if name in self._known]
 
     # What
 

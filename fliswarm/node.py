@@ -181,7 +181,15 @@ class LiveNode:
             await self._engine.pull(wanted.image)
             seen = await self._engine.observe(wanted)
             steps = plan(wanted, seen, force=force)
-            if steps.empty and not await self._answers(self._patience.settle):
+            kept = not any(
+                isinstance(action, ReplaceContainer | StartContainer)
+                for action in steps.actions
+            )
+            if (
+                kept
+                and steps.blocked is None
+                and not await self._answers(self._patience.settle)
+            ):
                 text = f"{self.node.name}: the camera does not answer; replacing."
                 report("w", {"text": text})
                 steps = plan(wanted, seen, force=True)

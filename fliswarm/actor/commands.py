@@ -90,12 +90,16 @@ SECONDS = _Seconds()
 commands = click.Group("commands", context_settings=SETTINGS)
 
 
-def selection(what: str) -> Callable[[F], F]:
-    """Add the options that say which nodes are meant."""
+def selection(what: str, *, short: bool = True) -> Callable[[F], F]:
+    """Add the options that say which nodes are meant.
+
+    Without ``short``, ``-x`` is left to a camera's command.
+    """
+    exclude = ["--exclude", "-x"] if short else ["--exclude"]
     options = (
         click.option("--names", "-n", help=f"Comma-separated {what}."),
         click.option("--category", "-c", help="Category of nodes (gfa, fvc)."),
-        click.option("--exclude", "-x", help="Comma-separated names to leave out."),
+        click.option(*exclude, help="Comma-separated names to leave out."),
     )
 
     def decorate(function: F) -> F:
@@ -282,7 +286,7 @@ async def remove(
 
 @commands.command(context_settings=SETTINGS)
 @click.argument("CAMERA-COMMAND", nargs=-1)
-@selection("cameras to command")
+@selection("cameras to command", short=False)
 @click.option("--timeout", type=SECONDS, help="Seconds to wait for each camera.")
 @click.option("--strict", is_flag=True, help="Fails when any camera does.")
 async def talk(
@@ -423,7 +427,7 @@ def _claim(context: Context, name: str, *, stop: bool) -> bool:
         other.cancel()
         call.finish(text="Command has been scheduled for cancellation.")
     elif other is not None:
-        call.fail(text=f"Another command {path} is already running.")
+        call.fail(error=f"Another command {path} is already running.")
     elif (task := asyncio.current_task()) is not None:
         running[name] = task
         task.add_done_callback(lambda _: running.pop(name, None))
@@ -516,7 +520,7 @@ async def get_command_model(context: Context, command_name: str | None) -> None:
     """Returns a dictionary representation of the command."""
     command = commands.commands.get(command_name) if command_name else commands
     if command is None:
-        context.call.fail(text=f"Cannot find command {command_name}.")
+        context.call.fail(error=f"Cannot find command {command_name}.")
         return
     model = command.to_info_dict(click.Context(command, info_name=context.site.name))
     context.call.finish(command_model=json.dumps(model, default=str))
@@ -527,7 +531,7 @@ async def tron_reconnect(context: Context) -> None:
     """Reconnects to tron/hub."""
     hub = context.site.hub
     if hub is None:
-        context.call.fail(text="Tron instance not set.")
+        context.call.fail(error="Tron instance not set.")
         return
     hub.drop("asked to reconnect")
     try:

@@ -15,7 +15,7 @@ _COMMAND = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-_SPECIAL = re.compile(r"""[\s;,="'\\\x00-\x1f\x7f]""")
+_SPECIAL = re.compile(r"""[\s;,="'\x00-\x1f\x7f]""")
 """What separates keywords and values, or begins a string, for Tron's parser."""
 
 _QUOTED = re.compile(r"""'(?:[^'\\\x00-\x1f]|\\.)*'|"(?:[^"\\\x00-\x1f]|\\.)*\"""")

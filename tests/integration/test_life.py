@@ -26,7 +26,7 @@ def test_a_camera_answers_again_after_a_power_cut(fleet: Lab) -> None:
             30,
             "the link is seen down",
         )
-        others = fleet.fliswarm("talk", "-x", "gfa3", "status")
+        others = fleet.fliswarm("talk", "--exclude", "gfa3", "status")
         assert others.code == 0, others.out
         host.start()
     wait(lambda: camera_up(fleet, "gfa3"), 60, "the camera of gfa3 answers")

@@ -89,4 +89,4 @@ async def test_reboot_says_who_failed(client: Client) -> None:
 
 async def test_no_hub_to_reconnect_to(client: Client) -> None:
     end = (await client.command("1 tron-reconnect"))[-1]
-    assert end == 'f text="Tron instance not set."'
+    assert end == 'f error="Tron instance not set."'

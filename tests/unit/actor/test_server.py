@@ -266,7 +266,7 @@ async def test_talk_to_some(tmp_path: Path) -> None:
         ]
         gfas = await client.command("2 talk -c gfa ping")
         assert sorted(gfas[1:-1]) == ["i text=gfa1,Pong.", "i text=gfa2,Pong."]
-        assert (await client.command("3 talk -x gfa* ping"))[1:-1] == [
+        assert (await client.command("3 talk --exclude gfa* ping"))[1:-1] == [
             "i text=fvc,Pong."
         ]
         wrong = await client.command("4 talk -n gfa9 ping")

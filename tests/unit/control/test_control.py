@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+from fliswarm.actor.client import LINE_LIMIT
 from fliswarm.control.address import default_socket
 from fliswarm.control.client import (
     LocalControl,
@@ -19,7 +20,6 @@ from fliswarm.control.client import (
     connect,
     dial_stdio,
 )
-from fliswarm.actor.client import LINE_LIMIT
 from fliswarm.errors import (
     ConfigError,
     ControlError,

@@ -177,6 +177,8 @@ class LiveNode:
             With the old container put back, if there was one that ran.
         """
         with _Busy(self, "reconnect"):
+            # A pull may take long, so it has no say in whether the engine answers.
+            await self._engine.ping()
             report("d", {"text": f"{self.node.name}: pulling {wanted.image}."})
             await self._engine.pull(wanted.image)
             seen = await self._engine.observe(wanted)

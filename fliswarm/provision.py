@@ -208,7 +208,9 @@ def _result(kind: str, data: Mapping[str, Any]) -> Event:
         kind = "changed"
     text = None
     if kind in ("failed", "unreachable"):
-        text = str(result.get("msg") or result.get("stderr") or result)
+        bad = [r for r in result.get("results", ()) if r.get("failed")] or [result]
+        texts = (str(r.get("msg") or r.get("stderr") or r) for r in bad)
+        text = "; ".join(dict.fromkeys(texts))
     return Event(kind, _task(data), data.get("host"), text)
 
 

@@ -342,9 +342,12 @@ async def disable(
     context: Context, nodes: tuple[str, ...], *, everything: bool
 ) -> None:
     """Disables one or multiple cameras/nodes."""
-    for name in context.fleet.names if everything else nodes:
-        if not context.fleet.disable(name):
-            context.call.warning(text=f"Cannot find node {name}.")
+    chosen = context.fleet.names if everything else nodes
+    unknown = [name for name in chosen if not context.fleet.disable(name)]
+    for name in unknown:
+        context.call.warning(text=f"Cannot find node {name}.")
+    if unknown:
+        context.call.warning(failed=unknown)
     context.call.finish()
 
 
@@ -353,9 +356,12 @@ async def disable(
 @click.option("--all", "-a", "everything", is_flag=True, help="Enable all nodes.")
 async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) -> None:
     """Enables one or multiple cameras."""
-    for name in context.fleet.names if everything else nodes:
-        if not context.fleet.enable(name):
-            context.call.warning(text="Node does not exist.")
+    chosen = context.fleet.names if everything else nodes
+    unknown = [name for name in chosen if not context.fleet.enable(name)]
+    for _ in unknown:
+        context.call.warning(text="Node does not exist.")
+    if unknown:
+        context.call.warning(failed=unknown)
     context.call.finish()
 
 

@@ -22,16 +22,21 @@ def dial(options: Options) -> StreamControl:
 
 
 def give(control: StreamControl, words: Sequence[str], *, as_json: bool) -> bool:
-    """Give a command, print its replies, return whether it was done."""
+    """Give a command, print its replies, return whether all of it was done.
+
+    A command that some nodes failed is done for telescope software, which goes on with
+    the others. A person's script is to notice.
+    """
     console = Console()
-    done = False
+    done, failed = False, False
     for message in control.command(words):
+        failed = failed or "failed" in message.data
         if as_json:
             print(message_json(message), flush=True)
         else:
             print_message(console, message)
         done = message.code == ":"
-    return done
+    return done and not failed
 
 
 def _forward(name: str) -> click.Command:

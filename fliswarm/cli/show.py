@@ -15,7 +15,7 @@ from fliswarm.control.client import Control, Message
 
 STYLES = {"w": "yellow", "e": "red", "f": "bold red", "!": "bold red", "d": "dim"}
 
-TALK_LIMIT = "5"
+TALK_LIMIT = "3"
 """Seconds that a table waits for a camera's temperature."""
 
 

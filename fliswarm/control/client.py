@@ -81,9 +81,17 @@ def connect(host: str | None, path: Path) -> StreamControl:
         name = address.hostname
         target = f"{address.username}@{name}" if address.username else name
         port = ("-p", str(address.port)) if address.port else ()
-        command = shlex.split(os.environ.get("FLISWARM_SSH_COMMAND", "ssh"))
-        return SshControl([*command, *port, target])
+        return SshControl([*_ssh(), *port, target])
     raise ConfigError("FLISWARM_HOST", f"must be ssh://... or unix://..., not '{host}'")
+
+
+def _ssh() -> list[str]:
+    written = os.environ.get("FLISWARM_SSH_COMMAND", "ssh")
+    try:
+        words = shlex.split(written)
+    except ValueError as error:
+        raise ConfigError("FLISWARM_SSH_COMMAND", f"{error}: {written}") from error
+    return words or ["ssh"]
 
 
 class StreamControl:

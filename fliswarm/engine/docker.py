@@ -44,7 +44,7 @@ T = TypeVar("T")
 CONNECT_LIMIT = 2.0
 """Seconds for a node on the same network to accept a connection."""
 
-LOOK_LIMIT = 5
+LOOK_LIMIT = 3
 """Seconds for an engine to answer a question."""
 
 ACT_LIMIT = 120

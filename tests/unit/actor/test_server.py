@@ -467,11 +467,13 @@ async def test_enable_and_disable(tmp_path: Path) -> None:
         assert await client.command("5 disable zzz") == [
             "> ",
             'w text="Cannot find node zzz."',
+            "w failed=zzz",
             ": ",
         ]
         assert await client.command("6 enable zzz") == [
             "> ",
             'w text="Node does not exist."',
+            "w failed=zzz",
             ": ",
         ]
         assert await client.command("7 enable gfa2") == ["> ", ": "]

@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ORACLE := .cache/oracle
 SSH := ssh -F .lab/ssh/config
 MANAGER := FLISWARM_HOST=ssh://manager FLISWARM_SSH_COMMAND="$(SSH)"
 
-.PHONY: help demo demo-down test lint unit lab integration
+.PHONY: help demo demo-down test lint unit lab integration bench
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +15,7 @@ help:
 	@echo "make demo-down  take it away again"
 	@echo "make test       run all checks and all tests"
 	@echo "make lint       run the checks alone"
+	@echo "make bench      measure against sdss-fliswarm 0.7, in one run"
 
 demo: lab
 	$(BIN)/fliswarm up -i inventory/lab
@@ -38,6 +40,18 @@ unit: $(VENV)/tested
 
 integration: $(VENV)/tested lab
 	$(BIN)/pytest tests/integration
+
+# The original runs ping; iptables lets the addresses of dead nodes swallow everything.
+bench: $(VENV)/tested $(ORACLE)/installed lab
+	@command -v ping iptables >/dev/null || apt-get install --yes --quiet iputils-ping iptables
+	$(BIN)/fliswarm up -i inventory/lab
+	$(BIN)/python -m bench $(ORACLE) --lab
+	$(BIN)/fliswarm up -i inventory/lab
+
+$(ORACLE)/installed:
+	$(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/pip install --quiet sdss-fliswarm==0.7.0
+	@touch $@
 
 lab: $(VENV)/installed
 	$(BIN)/ansible-playbook lab/up.yml

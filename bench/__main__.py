@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.client import Client, Direct
+from bench.lab import reconnect
 from bench.programs import (
     CAMERAS,
     Layout,
@@ -252,8 +253,6 @@ def main() -> None:
         figures += scaling(folder, oracle)
         figures += many_nodes(folder, oracle)
         if arguments.lab:
-            from bench.lab import reconnect
-
             figures.append(reconnect(folder, oracle))
     if not show(figures):
         sys.exit("a promised figure was missed")

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
 
 STATUS = {
     "camera": "",
@@ -72,7 +73,7 @@ class Camera(asyncio.Protocol):
 
     def _state(self) -> dict[str, object]:
         """Return what flicamera says most often: how an exposure goes."""
-        state = {
+        state: dict[str, object] = {
             "camera": self._name,
             "state": "integrating",
             "image_type": "object",
@@ -83,7 +84,7 @@ class Camera(asyncio.Protocol):
         }
         return {"exposure_state": state}
 
-    def _line(self, number: int, code: str, data: dict[str, object]) -> bytes:
+    def _line(self, number: int, code: str, data: Mapping[str, object]) -> bytes:
         header = {
             "command_id": number,
             "commander_id": "1",

@@ -123,8 +123,15 @@ def dead_hosts() -> Iterator[None]:
 def running(
     program: str, layout: Layout, folder: Path, oracle: Path
 ) -> Iterator[Program]:
-    """Run one of the programs; ready when it answers a ping."""
+    """Run one of the programs on a layout; ready when it answers a ping."""
     file = layout.write(folder, program)
+    with launched(program, file, folder, oracle) as found:
+        yield found
+
+
+@contextmanager
+def launched(program: str, file: Path, folder: Path, oracle: Path) -> Iterator[Program]:
+    """Run one of the programs on a configuration; ready when it answers a ping."""
     if program == "original":
         words = [str(oracle / "bin/fliswarm"), "-c", str(file)]
         words += ["actor", "start", "--debug"]

@@ -330,9 +330,12 @@ class LiveNode:
             if not old or not old[0].running:
                 raise
             await self._put_back(old[0], wanted)
+            answers = await self._answers(self._patience.settle)
+            camera = "answers" if answers else "does not answer"
             raise EngineError(
                 self.node.name,
-                f"{_problem(error)}; the previous container runs again",
+                f"{_problem(error)}; the previous container runs again, "
+                f"its camera {camera}",
             ) from error
         for container in old:
             await self._engine.remove(container.id)

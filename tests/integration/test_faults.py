@@ -173,7 +173,7 @@ def test_an_image_that_does_not_start_leaves_the_old_container(fleet: Lab) -> No
             engine.images.push(registry, "latest")
             done = Given(fleet, "reconnect", "-n", "gfa2").ended(90)
             assert done.code == 1
-            assert "the previous container runs again" in done.out
+            assert "runs again, its camera answers" in done.out
             found = fleet.fleet()["gfa2"]
             assert found["container"] == before
             assert found["camera"] is True

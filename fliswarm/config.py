@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,8 @@ from fliswarm.model import ActorSettings, Fleet, Limits, Node, Power, Volume
 
 SYSTEM_CONFIG = Path("/etc/fliswarm/fliswarm.yaml")
 """Where the ``controller`` role puts the configuration."""
+
+_MEMORY = re.compile(r"[1-9][0-9]*[bkmg]?", re.IGNORECASE)
 
 T = TypeVar("T", str, int, float, bool)
 
@@ -364,6 +367,10 @@ def _limits(top: _Section) -> Limits:
         return Limits()
     section = top.section("limits")
     limits = Limits(section.optional("memory", str), section.optional("cpus", float))
+    if limits.memory is not None and not _MEMORY.fullmatch(limits.memory):
+        raise section.error(
+            "memory", f"must be a size such as 6g or 512m, not '{limits.memory}'"
+        )
     if limits.cpus is not None and limits.cpus <= 0:
         raise section.error("cpus", f"must be more than 0, not {limits.cpus}")
     return limits

@@ -294,6 +294,8 @@ class LiveFleet:
                 name, up=up, problem=link.problem
             ),
             on_problem=lambda problem: listener.camera_confused(name, problem),
+            heartbeat=self._patience.heartbeat,
+            silence=self._patience.silence,
         )
         return LiveNode(
             node,

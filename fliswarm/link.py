@@ -67,6 +67,8 @@ class Link(asyncio.BufferedProtocol):
         self._read = memoryview(bytearray(READ_SIZE))
         self._lines = LineReader(LINE_LIMIT)
         self._heard = 0.0
+        self._suspect = False
+        self._proved = False
         self._up = asyncio.Event()
         self._down = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -120,8 +122,8 @@ class Link(asyncio.BufferedProtocol):
     def _connected(self) -> None:
         """Take the news that the link is up."""
 
-    def _disconnected(self) -> None:
-        """Take the news that the link is down; ``problem`` says why."""
+    def _disconnected(self, *, was_up: bool) -> None:
+        """Take the news that the connection is lost; ``problem`` says why."""
 
     def _ask(self) -> None:
         """Ask the peer for a sign of life."""
@@ -142,7 +144,6 @@ class Link(asyncio.BufferedProtocol):
                     os.strerror(error.errno) if error.errno else "does not answer"
                 )
             else:
-                pause = FIRST_PAUSE
                 try:
                     await self._watch()
                 finally:
@@ -150,6 +151,8 @@ class Link(asyncio.BufferedProtocol):
                     if self._transport is not None:
                         self._transport.abort()
                     self._lost()
+                # A peer that takes connections only to drop them is not asked often.
+                pause = FIRST_PAUSE if self._proved else pause
             try:
                 # Many links must not knock in step at a peer that comes back.
                 async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311
@@ -168,19 +171,27 @@ class Link(asyncio.BufferedProtocol):
             except TimeoutError:
                 silent = loop.time() - self._heard
                 if silent >= self._silence:
+                    self._suspect = True
                     self.drop(f"silent for {silent:.0f} s")
                 elif silent >= self._heartbeat:
                     self._ask()
             else:
                 return
 
+    def _is_up(self) -> None:
+        self._suspect = False
+        self.problem = "connection lost"
+        self._up.set()
+        self._connected()
+
     def _lost(self) -> None:
         if self._transport is None:
             return
         self._transport = None
-        self._up.clear()
         self._down.set()
-        self._disconnected()
+        was_up = self.up
+        self._up.clear()
+        self._disconnected(was_up=was_up)
 
     # asyncio.BufferedProtocol
 
@@ -191,13 +202,16 @@ class Link(asyncio.BufferedProtocol):
         self._transport = transport
         self._heard = asyncio.get_running_loop().time()
         self._lines = LineReader(LINE_LIMIT)
-        self.problem = "connection lost"
-        self._up.set()
-        self._connected()
+        self._proved = False
+        if self._suspect:
+            # The kernel of a frozen computer takes connections that nobody serves.
+            self._ask()
+        else:
+            self._is_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol.connection_lost`."""
-        if exc is not None:
+        if exc is not None and self.up:
             self.problem = f"connection lost: {exc}"
         self._lost()
 
@@ -208,6 +222,9 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol.buffer_updated`."""
         self._heard = asyncio.get_running_loop().time()
+        self._proved = True
+        if self._suspect:
+            self._is_up()
         for line in self._lines.feed(bytes(self._read[:nbytes])):
             self._line(line)
         if self._lines.dropped:

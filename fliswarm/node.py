@@ -43,13 +43,16 @@ class Patience:
 
     ``answer`` for the camera of a new container: its program's start and its NFS
     mounts; ``settle`` for that of a container which runs already; ``look`` between two
-    looks at the container meanwhile; ``power`` without power, for a computer to notice.
+    looks at the container meanwhile; ``power`` without power, for a computer to notice;
+    ``heartbeat`` and ``silence`` as for `fliswarm.link.Link`.
     """
 
     answer: float = 60.0
     settle: float = 10.0
     look: float = 2.0
     power: float = 3.0
+    heartbeat: float = 5.0
+    silence: float = 15.0
 
 
 class LiveNode:

@@ -208,7 +208,11 @@ def _result(kind: str, data: Mapping[str, Any]) -> Event:
         kind = "changed"
     text = None
     if kind in ("failed", "unreachable"):
-        bad = [r for r in result.get("results", ()) if r.get("failed")] or [result]
+        bad = [
+            r
+            for r in result.get("results", ())
+            if r.get("failed") or r.get("unreachable")
+        ] or [result]
         texts = (str(r.get("msg") or r.get("stderr") or r) for r in bad)
         text = "; ".join(dict.fromkeys(texts))
     return Event(kind, _task(data), data.get("host"), text)
@@ -235,6 +239,8 @@ def _environment() -> dict[str, str]:
     return {
         "ANSIBLE_CONFIG": str(shared.config),
         "ANSIBLE_NOCOLOR": "1",
+        # ansible-runner turns the check off where nobody says otherwise.
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_COLLECTIONS_PATH": str(shared.collections),
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }

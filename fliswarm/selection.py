@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from fliswarm.errors import SelectionError
 from fliswarm.model import Node
 
-_RANGE = re.compile(r"(?P<head>[A-Za-z_-]*)(?P<low>\d+)\.\.(?P<high>\d+)")
+_RANGE = re.compile(r"(?P<head>[A-Za-z_-]*)(?P<low>\d{1,9})\.\.(?P<high>\d{1,9})")
 
 
 def select(
@@ -35,6 +35,9 @@ def select(
     SelectionError
         When a name or a category is nobody's, or nobody is left.
     """
+    for option, value in (("-n", names), ("-c", category)):
+        if value is not None and not _split(value):
+            raise SelectionError(f"{option} names nobody")
     wanted = _named(nodes, names) | _categorised(nodes, category)
     if not names and not category:
         wanted = set(nodes)
@@ -61,6 +64,7 @@ def _matches(name: str, pattern: str) -> bool:
         return (
             name.startswith(match["head"])
             and digits.isdecimal()
+            and len(digits) < 10
             and low <= int(digits) <= high
         )
     return fnmatchcase(name, pattern)

@@ -92,11 +92,12 @@ class TronLink(Link):
         self._send("hub", f"startNubs {self._actor}")
         self._on_change(True)
 
-    def _disconnected(self) -> None:
+    def _disconnected(self, *, was_up: bool) -> None:
         for ended in self._waiting.values():
             if not ended.done():
                 ended.set_result(False)
-        self._on_change(False)
+        if was_up:
+            self._on_change(False)
 
     def _line(self, line: str) -> None:
         match = _REPLY.match(line)

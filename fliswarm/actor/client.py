@@ -20,7 +20,7 @@ WAITING_LIMIT = 256
 """Command lines that may wait for their turn before no more are read."""
 
 UNDER_WAY_LIMIT = 1000
-"""Commands of one client that may be under way."""
+"""Commands of one client that may be under way; further ones wait for an end."""
 
 UNREAD_LIMIT = 8 * 1024 * 1024
 """Bytes that wait for a client; one that reads nothing for longer is let go."""
@@ -35,12 +35,13 @@ class Client(asyncio.Protocol):
         self._waiting: deque[str] = deque()
         self._under_way = 0
         self._leaving = False
+        self._turn_is_set = False
         self._unsent: list[str] = []
 
     @property
     def there(self) -> bool:
-        """Whether anybody can still read what is written."""
-        return self._transport is not None
+        """Whether the client has not said good-bye."""
+        return self._transport is not None and not self._leaving
 
     def write(self, line: str) -> None:
         """Send a line, together with all others of this turn of the loop."""
@@ -90,44 +91,54 @@ class Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Stay until the commands under way have ended: their replies are wanted."""
         self._leaving = True
-        return bool(self._waiting or self._under_way)
+        return not self._idle
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol.data_received`."""
-        idle = not self._waiting
         self._waiting.extend(filter(None, map(str.strip, self._lines.feed(data))))
-        if idle:
+        if not self._turn_is_set:
             self._work()
         if self._lines.dropped:
             self._refuse(f"a command line of over {LINE_LIMIT} bytes is ignored")
+
+    @property
+    def _idle(self) -> bool:
+        return not self._waiting and not self._under_way
 
     def _work(self) -> None:
         """Start commands for one turn; leave the rest for the next."""
         loop = asyncio.get_running_loop()
         end = loop.time() + TURN
-        while self._waiting and loop.time() < end:
-            self._start(self._waiting.popleft())
+        self._turn_is_set = False
+        while (
+            self._waiting
+            and self._under_way < UNDER_WAY_LIMIT
+            and loop.time() < end
+            and self._transport is not None
+        ):
+            task = self._give(self._waiting.popleft())
+            if task is not None:
+                self._under_way += 1
+                task.add_done_callback(self._ended)
         if self._transport is None:
             return
-        if self._waiting:
+        if self._waiting and self._under_way < UNDER_WAY_LIMIT:
+            self._turn_is_set = True
             loop.call_soon(self._work)
         if len(self._waiting) > WAITING_LIMIT:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-
-    def _start(self, line: str) -> None:
-        if self._under_way >= UNDER_WAY_LIMIT:
-            self._refuse(f"over {UNDER_WAY_LIMIT} commands are under way")
-            return
-        task = self._give(line)
-        if task is not None:
-            self._under_way += 1
-            task.add_done_callback(self._ended)
+        self._close_if_done()
 
     def _ended(self, _: asyncio.Task[None]) -> None:
         self._under_way -= 1
-        if self._leaving and not self._under_way and not self._waiting:
+        if self._waiting and not self._turn_is_set:
+            self._work()
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._leaving and self._idle:
             self.close()
 
     def _flush(self) -> None:

@@ -126,11 +126,12 @@ async def version(context: Context) -> None:
 @click.argument("PARSER-COMMAND", nargs=-1)
 async def help_(context: Context, parser_command: tuple[str, ...]) -> None:
     """Shows the help."""
-    show_help(context, parser_command)
+    await show_help(context, parser_command)
 
 
-def show_help(context: Context, names: tuple[str, ...]) -> None:
+async def show_help(context: Context, parser_command: tuple[str, ...]) -> None:
     """Answer with the help of a command, or of all."""
+    names = parser_command
     outer = click.Context(commands, info_name=context.site.name, **_width())
     if not names:
         text = commands.get_help(outer)

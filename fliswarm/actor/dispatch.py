@@ -17,6 +17,9 @@ from fliswarm.errors import FliswarmError
 
 log = logging.getLogger(__name__)
 
+KNOWN_LENGTH = 256
+"""Characters of the longest command whose meaning is kept."""
+
 Callback = Callable[..., Awaitable[None]]
 
 
@@ -46,10 +49,6 @@ class Dispatcher:
         call.write(">", {})
         context = Context(call, self._site)
         try:
-            helped = help_for(body)
-            if helped is not None:
-                show_help(context, helped)
-                return None
             command, values = parse(body)
         except click.ClickException as error:
             call.warning(help=f"{type(error).__name__}: {error.format_message()}")
@@ -88,17 +87,6 @@ async def _run(command: Awaitable[None], call: Call) -> None:
         call.fail(error=str(error))
 
 
-def help_for(body: str) -> tuple[str, ...] | None:
-    """Return the words whose help is asked for by ``--help``, if it is."""
-    if "--help" not in body:
-        return None
-    words = split(body)
-    ours = words[: words.index("--")] if "--" in words else words
-    if "--help" not in ours:
-        return None
-    return tuple(word for word in ours if not word.startswith("-"))
-
-
 def split(body: str) -> list[str]:
     """Return the words of a command; a quote that is not closed is a usage error."""
     try:
@@ -107,19 +95,30 @@ def split(body: str) -> list[str]:
         raise click.UsageError(f"{error}.") from error
 
 
-@functools.lru_cache(maxsize=1024)
 def parse(body: str) -> tuple[Callback, Mapping[str, Any]]:
     """Return the function that a command's text means, and its arguments.
-
-    Telescope software says the same few things all night; click takes longer to read
-    one of them than a camera to answer it.
 
     Raises
     ------
     click.ClickException
         When the text means nothing.
     """
+    return _known(body) if len(body) <= KNOWN_LENGTH else _parse(body)
+
+
+@functools.lru_cache(maxsize=1024)
+def _known(body: str) -> tuple[Callback, Mapping[str, Any]]:
+    # Telescope software says the same few things all night, and click takes longer to
+    # read one of them than a camera to answer it.
+    return _parse(body)
+
+
+def _parse(body: str) -> tuple[Callback, Mapping[str, Any]]:
     words = split(body)
+    ours = words[: words.index("--")] if "--" in words else words
+    if "--help" in ours:
+        names = tuple(word for word in ours if not word.startswith("-"))
+        return show_help, {"parser_command": names}
     parent = click.Context(commands, terminal_width=80)
     name, command, rest = commands.resolve_command(parent, words)
     if command is None or command.callback is None:

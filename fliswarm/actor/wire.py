@@ -15,6 +15,9 @@ _COMMAND = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+NAME_LENGTH = 64
+"""Characters of the longest keyword name."""
+
 _SPECIAL = re.compile(r"""[\s;,="'\x00-\x1f\x7f]""")
 """What separates keywords and values, or begins a string, for Tron's parser."""
 
@@ -58,9 +61,9 @@ def relayed(sender: str, values: Mapping[str, object]) -> str:
     head = value(sender)
     return "; ".join(
         [
-            f"{name(key)}={head},{text}"
+            f"{name(key[:NAME_LENGTH])}={head},{text}"
             if (text := value(item))
-            else f"{name(key)}={head}"
+            else f"{name(key[:NAME_LENGTH])}={head}"
             for key, item in values.items()
         ]
     )

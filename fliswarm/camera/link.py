@@ -103,9 +103,13 @@ class CameraLink(Link):
         CameraError
             When the link is down, or the camera does not read what it is sent.
         """
-        transport = self._transport
-        if transport is None:
+        if not self.up:
             raise CameraError(self.name, f"camera not connected: {self.problem}")
+        return self._send(message, on_reply)
+
+    def _send(self, message: str, on_reply: Callable[[Reply], None]) -> Exchange:
+        transport = self._transport
+        assert transport is not None
         if transport.get_write_buffer_size() > UNSENT_LIMIT:
             raise CameraError(self.name, "the camera does not read its commands")
         number = self._take_number()
@@ -135,14 +139,14 @@ class CameraLink(Link):
 
     def _ask(self) -> None:
         try:
-            self.send("ping", _ignore)
+            self._send("ping", _ignore)
         except CameraError as error:
             log.debug("%s", error)
 
     def _connected(self) -> None:
         self._on_change(True)
 
-    def _disconnected(self) -> None:
+    def _disconnected(self, *, was_up: bool) -> None:
         """Tell everyone that waits that nothing more will come."""
         exchanges = list(self._exchanges.values())
         self._exchanges.clear()
@@ -152,7 +156,8 @@ class CameraLink(Link):
             exchange.problem = self.problem
             if not exchange.ended.done():
                 exchange.ended.set_result(Outcome.LOST)
-        self._on_change(False)
+        if was_up:
+            self._on_change(False)
 
     def _dropped(self) -> None:
         self._complain(f"line of over {LINE_LIMIT} bytes from the camera dropped")

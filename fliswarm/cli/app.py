@@ -50,8 +50,7 @@ class Options:
         from fliswarm.control.address import default_socket
 
         file = config.find(self.config)
-        written = config.load(file).control_socket if file.exists() else None
-        return written or default_socket()
+        return config.load(file).control_socket or default_socket()
 
 
 class _Group(click.Group):

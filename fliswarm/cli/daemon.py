@@ -55,7 +55,7 @@ def start(
         _serve(file, names, socket, fleet.ping_timeout)
         return
     log_dir = fleet.actor.log_dir
-    default = Path(log_dir) / "fliswarm.log" if log_dir else None
+    default = Path(log_dir) / "fliswarm.log" if log_dir else socket.with_suffix(".log")
     _detach(file, names, socket, _log_path(log_file) or default)
 
 
@@ -102,9 +102,7 @@ def _without(name: str) -> Iterator[None]:
             sys.modules[name] = known
 
 
-def _detach(
-    file: Path, names: list[str] | None, socket: Path, log_file: Path | None
-) -> None:
+def _detach(file: Path, names: list[str] | None, socket: Path, log_file: Path) -> None:
     """Start a controller in a session of its own; return when it serves."""
     if _running(socket) is not None:
         raise FliswarmError(f"fliswarm is running already, on {socket}")
@@ -122,11 +120,13 @@ def _detach(
         )
     deadline = time.monotonic() + START_LIMIT
     while _running(socket) is None:
-        where = f"; see {log_file}" if log_file else "; try start --debug"
         if process.poll() is not None:
-            raise FliswarmError(f"fliswarm ended at once{where}")
+            last = log_file.read_text("utf-8").strip().rpartition("\n")[2]
+            why = last.removeprefix("fliswarm: ")
+            raise FliswarmError(f"{why or 'it ended at once'} (log: {log_file})")
         if time.monotonic() > deadline:
-            raise FliswarmError(f"fliswarm did not serve in {START_LIMIT:g} s{where}")
+            problem = f"fliswarm did not serve in {START_LIMIT:g} s"
+            raise FliswarmError(f"{problem} (log: {log_file})")
         time.sleep(0.1)
     click.echo("fliswarm -- started")
 
@@ -137,11 +137,9 @@ def _log_path(written: str | None) -> Path | None:
     return Path(os.path.expandvars(written)).expanduser().resolve()
 
 
-def _open_log(path: Path | None) -> BinaryIO:
+def _open_log(path: Path) -> BinaryIO:
     """Open a new log file, with the previous one moved aside under its time."""
     try:
-        if path is None:
-            return Path(os.devnull).open("ab")
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             now = datetime.now(UTC).strftime("%Y-%m-%d_%H:%M:%S")

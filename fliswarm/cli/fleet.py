@@ -17,8 +17,7 @@ from fliswarm.errors import EXIT_FAILED
 
 def dial(options: Options) -> StreamControl:
     """Connect to the controller that the options mean."""
-    # The socket's path matters only here, not on another computer.
-    return connect(options.host, options.socket())
+    return connect(options.host, options.socket)
 
 
 def give(control: StreamControl, words: Sequence[str], *, as_json: bool) -> bool:

@@ -9,7 +9,7 @@ import shlex
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,7 +57,7 @@ class Control(Protocol):
         """Close the connection."""
 
 
-def connect(host: str | None, path: Path) -> StreamControl:
+def connect(host: str | None, path: Callable[[], Path]) -> StreamControl:
     """Connect to a controller.
 
     Parameters
@@ -65,7 +65,7 @@ def connect(host: str | None, path: Path) -> StreamControl:
     host
         ``ssh://[user@]host[:port]``, ``unix:///path``, or ``None`` for ``path``.
     path
-        The control socket on this computer.
+        Tells the control socket on this computer; not asked for another computer.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def connect(host: str | None, path: Path) -> StreamControl:
         When nothing listens there.
     """
     if host is None:
-        return LocalControl(path)
+        return LocalControl(path())
     address = urlsplit(host)
     if address.scheme == "unix":
         return LocalControl(Path(address.path))
@@ -259,7 +259,8 @@ def _dial(path: Path) -> socket.socket:
         connection.connect(str(path))
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         connection.close()
-        raise NotRunningError("fliswarm -- not running") from error
+        said = f"fliswarm -- not running\nnobody listens on {path}"
+        raise NotRunningError(said) from error
     except OSError as error:
         connection.close()
         raise ControlError(f"{path}: {error.strerror or error}") from error

@@ -76,7 +76,8 @@ def test_status_says_when_fliswarm_is_not_running(fleet: Lab) -> None:
     try:
         assert stopped.code == 0, stopped.err
         here = fleet.ssh("manager", "fliswarm status")
-        assert (here.code, here.err) == (1, "fliswarm -- not running\n")
+        assert here.code == 1
+        assert here.err.startswith("fliswarm -- not running\n")
         afar = fleet.fliswarm("status")
         assert afar.code == 1
         assert afar.err == "fliswarm -- not running on manager\n"

@@ -24,7 +24,7 @@ def chosen(
     ("names", "category", "exclude", "expected"),
     [
         (None, None, None, ["gfa1", "gfa2", "gfa10", "fvc", "bare"]),
-        ("", "", "", ["gfa1", "gfa2", "gfa10", "fvc", "bare"]),
+        (None, None, "", ["gfa1", "gfa2", "gfa10", "fvc", "bare"]),
         ("gfa2,gfa1", None, None, ["gfa1", "gfa2"]),
         (" gfa1 , ,gfa1", None, None, ["gfa1"]),
         ("gfa1", None, None, ["gfa1"]),
@@ -76,3 +76,9 @@ def test_no_categories_at_all() -> None:
     nodes = {"bare": NODES["bare"]}
     with pytest.raises(SelectionError, match=r"^no category 'gfa'$"):
         select(nodes, category="gfa")
+
+
+@pytest.mark.parametrize(("names", "category"), [("", None), (None, " , ")])
+def test_an_option_that_names_nobody(names: str | None, category: str | None) -> None:
+    with pytest.raises(SelectionError, match="names nobody"):
+        select(NODES, names, category)

@@ -147,21 +147,23 @@ async def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["missing.sock", "file/c.sock"])
 def test_nothing_listens(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NotRunningError, match=r"^fliswarm -- not running$"):
-        connect(None, tmp_path / name)
+    with pytest.raises(
+        NotRunningError, match=r"^fliswarm -- not running\nnobody listens on "
+    ):
+        connect(None, lambda: tmp_path / name)
     with pytest.raises(NotRunningError):
-        connect(f"unix://{tmp_path}/{name}", tmp_path)
+        connect(f"unix://{tmp_path}/{name}", Path)
 
 
 def test_a_path_that_no_socket_can_have(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match="too long"):
-        connect(None, tmp_path / ("x" * 200))
+        connect(None, lambda: tmp_path / ("x" * 200))
 
 
 @pytest.mark.parametrize("host", ["manager", "tcp://manager", "ssh://", "http://x"])
-def test_a_host_that_is_not_understood(tmp_path: Path, host: str) -> None:
+def test_a_host_that_is_not_understood(host: str) -> None:
     with pytest.raises(ConfigError, match=r"^FLISWARM_HOST: must be ssh://"):
-        connect(host, tmp_path)
+        connect(host, Path)
 
 
 async def test_a_controller_that_ends_before_the_command(tmp_path: Path) -> None:

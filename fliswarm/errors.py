@@ -81,11 +81,21 @@ class EngineUnreachableError(EngineError):
         As for `EngineError`.
     host_alive
         Whether the node itself answered: it refused the connection, or accepted it.
+    refused
+        Whether the answer came at once, so that asking again costs nothing.
     """
 
-    def __init__(self, node: str, problem: str, *, host_alive: bool = False) -> None:
+    def __init__(
+        self,
+        node: str,
+        problem: str,
+        *,
+        host_alive: bool = False,
+        refused: bool = False,
+    ) -> None:
         super().__init__(node, problem)
         self.host_alive = host_alive
+        self.refused = refused
 
 
 class ImageUnavailableError(EngineError):

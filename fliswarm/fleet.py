@@ -136,8 +136,12 @@ class LiveFleet:
         names: str | None = None,
         category: str | None = None,
         exclude: str | None = None,
+        *,
+        none_will_do: bool = False,
     ) -> list[LiveNode]:
         """Return the enabled nodes that a selection means; see `selection.select`.
+
+        With ``none_will_do`` it may mean disabled nodes alone.
 
         Raises
         ------
@@ -147,7 +151,7 @@ class LiveFleet:
         nodes = {name: live.node for name, live in self._nodes.items()}
         chosen = select(nodes, names, category, exclude)
         enabled = [node.name for node in chosen if node.name in self._enabled]
-        if not enabled:
+        if not enabled and not none_will_do:
             disabled = ", ".join(node.name for node in chosen)
             raise SelectionError(f"all of these nodes are disabled: {disabled}")
         return [self._nodes[name] for name in enabled]

@@ -106,10 +106,10 @@ class LiveNode:
     ) -> NodeStatus:
         """Look at the node; never fails, and takes as long as its engine's limits.
 
-        An engine that is known to be away is not asked, but watched: nodes that are
+        An engine that is known to be silent is not asked, but watched: nodes that are
         switched off cost the others no time. ``detail`` looks up the image's digest.
         """
-        if self._away is not None:
+        if self._away is not None and not self._away.refused:
             return self._without_engine(self._away)
         try:
             seen = await self._engine.observe(wanted, image=detail)
@@ -118,6 +118,7 @@ class LiveNode:
             return self._without_engine(error)
         except EngineError as error:
             return self._without_engine(error)
+        self._came_back()
         container = _current(wanted, seen)
         digest = None
         if container and seen.image and seen.image.id == container.image_id:
@@ -143,9 +144,11 @@ class LiveNode:
         )
 
     def _went_away(self, error: EngineUnreachableError) -> None:
-        if self._away is None:
-            self._away = error
+        known, self._away = self._away, error
+        if known is None:
             self._on_engine(False, error.problem)
+            if self._watch is not None:
+                self._watch.cancel()
             self._watch = asyncio.create_task(self._await_engine())
 
     async def _await_engine(self) -> None:
@@ -154,8 +157,12 @@ class LiveNode:
         while not await self._engine_answers():
             await asyncio.sleep(pause)
             pause = min(pause * 2, self._patience.settle)
-        self._away = None
-        self._on_engine(True, "")
+        self._came_back()
+
+    def _came_back(self) -> None:
+        if self._away is not None:
+            self._away = None
+            self._on_engine(True, "")
 
     async def plan(self, wanted: ContainerSpec, *, force: bool = False) -> Plan:
         """Return what `apply` would do, without the image's news from the registry."""

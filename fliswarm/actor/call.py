@@ -87,8 +87,11 @@ class Call:
             return
         code = RELAYED.get(reply.code, reply.code)
         helps = reply.data.get("help")
-        if isinstance(helps, list):
-            for line in (reply.sender, *helps):
+        if helps is not None:
+            for line in (
+                reply.sender,
+                *(helps if isinstance(helps, list) else [helps]),
+            ):
                 self._sink.write(code, {"help": line})
         else:
             self._sink.relay(code, reply.sender, reply.data)

@@ -162,7 +162,7 @@ async def status(
     detail: bool,
 ) -> None:
     """Outputs the status of the nodes and containers."""
-    nodes = context.fleet.select(names, category, exclude)
+    nodes = context.fleet.select(names, category, exclude, none_will_do=True)
     context.call.info(enabledNodes=[node.node.name for node in nodes])
     await _report(context, nodes, detail=detail)
     context.call.finish()

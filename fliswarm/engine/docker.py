@@ -224,6 +224,7 @@ class DockerEngine:
                 self._node,
                 f"no Docker Engine listens on {self._address}",
                 host_alive=True,
+                refused=True,
             ) from error
         except OSError as error:  # TimeoutError is one
             reason = os.strerror(error.errno) if error.errno else "does not answer"

@@ -68,10 +68,10 @@ def burst(clients: dict[str, Client], cameras: int) -> Figure:
     names = ",".join(f"cam{number}" for number in range(cameras))
 
     def rate(client: Client) -> float:
-        seconds, replies = client.command(f"talk -n {names} burst {BURST}")
-        if len(replies) < cameras * BURST:
-            raise RuntimeError(f"only {len(replies)} replies came")
-        return len(replies) / seconds
+        seconds, lines = client.count(f"talk -n {names} burst {BURST}")
+        if lines < cameras * BURST:
+            raise RuntimeError(f"only {lines} replies came")
+        return lines / seconds
 
     def floor() -> float:
         seconds, lines = direct.command(f"burst {BURST}")
@@ -149,7 +149,7 @@ def skew(client: Client) -> Figure:
     """Measure how long after the first camera the last one gets its command."""
     spans = []
     for _ in range(200):
-        _, replies = client.command("talk -x cam7 when")
+        _, replies = client.command("talk --exclude cam7 when")
         came = [float(line.rsplit(b",", 1)[1]) for line in replies if b"when=" in line]
         spans.append(max(came) - min(came))
     return Figure("start skew, 7 cameras", "ms", statistics.median(spans) * 1e3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fliswarm.camera import CameraLink, Exchange, Outcome, Reply
@@ -261,16 +262,30 @@ class LiveFleet:
         """
         results: dict[str, TalkResult] = {}
         under_way: list[tuple[LiveNode, Exchange]] = []
+        all_ended = asyncio.get_running_loop().create_future()
+
+        left = 0
+
+        def on_end() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0 and not all_ended.done():
+                all_ended.set_result(None)
+
         for node in nodes:
             try:
-                under_way.append((node, node.link.send(message, on_reply)))
+                exchange = node.link.send(message, on_reply, on_end)
+                under_way.append((node, exchange))
+                left += 1
             except CameraError as error:
                 results[node.node.name] = TalkResult(
                     node.node.name, Outcome.LOST, error.problem
                 )
         try:
             if under_way:
-                await asyncio.wait([e.ended for _, e in under_way], timeout=limit)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(limit):
+                        await all_ended
         finally:
             for node, exchange in under_way:
                 results[node.node.name] = _settle(node, exchange, limit)

@@ -43,13 +43,19 @@ class Client(asyncio.Protocol):
         """Whether the client has not said good-bye."""
         return self._transport is not None and not self._leaving
 
-    def write(self, line: str) -> None:
-        """Send a line, together with all others of this turn of the loop."""
+    def write(self, line: str, *, last: bool = False) -> None:
+        """Send a line, together with all others of this turn of the loop.
+
+        The ``last`` line of a command goes out at once: somebody waits for it.
+        """
         if self._transport is None:
             return
-        if not self._unsent:
+        unsent = self._unsent
+        unsent.append(line)
+        if last:
+            self._flush()
+        elif len(unsent) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent.append(line)
 
     def close(self) -> None:
         """Let the client go when it has what was written."""

@@ -108,7 +108,8 @@ class _LegacySink:
     def write(self, code: str, keywords: Mapping[str, object]) -> None:
         user = self._user
         text = wire.keywords(keywords)
-        user.write(wire.reply(user.number, self._command, code, text))
+        line = wire.reply(user.number, self._command, code, text)
+        user.write(line, last=code in ":f")
 
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         user = self._user

@@ -32,12 +32,22 @@ class Outcome(enum.Enum):
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """One command on its way: ``on_reply`` gets each line, ``ended`` the outcome."""
+    """One command on its way.
+
+    ``on_reply`` gets each line, ``ended`` the outcome; ``on_end`` is called then.
+    """
 
     number: int
     on_reply: Callable[[Reply], None]
+    on_end: Callable[[], None]
     ended: asyncio.Future[Outcome]
     problem: str | None = None
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell who waits how it ended; only the first end counts."""
+        if not self.ended.done():
+            self.ended.set_result(outcome)
+            self.on_end()
 
 
 class CameraLink(Link):
@@ -88,7 +98,12 @@ class CameraLink(Link):
         self._unsaid = 0
         self._highest = 0
 
-    def send(self, message: str, on_reply: Callable[[Reply], None]) -> Exchange:
+    def send(
+        self,
+        message: str,
+        on_reply: Callable[[Reply], None],
+        on_end: Callable[[], None] = lambda: None,
+    ) -> Exchange:
         """Send a command to the camera.
 
         Parameters
@@ -97,6 +112,8 @@ class CameraLink(Link):
             The command, one line.
         on_reply
             Gets each reply to it, the final one included.
+        on_end
+            Called when the command has ended, or is lost.
 
         Raises
         ------
@@ -105,16 +122,21 @@ class CameraLink(Link):
         """
         if not self.up:
             raise CameraError(self.name, f"camera not connected: {self.problem}")
-        return self._send(message, on_reply)
+        return self._send(message, on_reply, on_end)
 
-    def _send(self, message: str, on_reply: Callable[[Reply], None]) -> Exchange:
+    def _send(
+        self,
+        message: str,
+        on_reply: Callable[[Reply], None],
+        on_end: Callable[[], None],
+    ) -> Exchange:
         transport = self._transport
         assert transport is not None
         if transport.get_write_buffer_size() > UNSENT_LIMIT:
             raise CameraError(self.name, "the camera does not read its commands")
         number = self._take_number()
         ended = asyncio.get_running_loop().create_future()
-        exchange = Exchange(number, on_reply, ended)
+        exchange = Exchange(number, on_reply, on_end, ended)
         self._exchanges[number] = exchange
         text = " ".join(message.splitlines())
         transport.write(f"{number} {text}\n".encode())
@@ -126,8 +148,7 @@ class CameraLink(Link):
         A late reply to it must not be taken for the reply to another command.
         """
         exchange.on_reply = _ignore
-        if not exchange.ended.done():
-            exchange.ended.set_result(Outcome.LOST)
+        exchange.end(Outcome.LOST)
 
     def _take_number(self) -> int:
         if self._free:
@@ -139,7 +160,7 @@ class CameraLink(Link):
 
     def _ask(self) -> None:
         try:
-            self._send("ping", _ignore)
+            self._send("ping", _ignore, lambda: None)
         except CameraError as error:
             log.debug("%s", error)
 
@@ -154,8 +175,7 @@ class CameraLink(Link):
         self._highest = 0
         for exchange in exchanges:
             exchange.problem = self.problem
-            if not exchange.ended.done():
-                exchange.ended.set_result(Outcome.LOST)
+            exchange.end(Outcome.LOST)
         if was_up:
             self._on_change(False)
 
@@ -188,9 +208,7 @@ class CameraLink(Link):
         if reply.code in FINAL:
             del self._exchanges[exchange.number]
             heapq.heappush(self._free, exchange.number)
-            if not exchange.ended.done():
-                done = reply.code == ":"
-                exchange.ended.set_result(Outcome.DONE if done else Outcome.FAILED)
+            exchange.end(Outcome.DONE if reply.code == ":" else Outcome.FAILED)
 
 
 def _ignore(_: Reply) -> None:

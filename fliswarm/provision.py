@@ -213,9 +213,16 @@ def _result(kind: str, data: Mapping[str, Any]) -> Event:
             for r in result.get("results", ())
             if r.get("failed") or r.get("unreachable")
         ] or [result]
-        texts = (str(r.get("msg") or r.get("stderr") or r) for r in bad)
-        text = "; ".join(dict.fromkeys(texts))
+        text = "; ".join(dict.fromkeys(map(_words, bad)))
     return Event(kind, _task(data), data.get("host"), text)
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    """Return why a task failed, with a program's own last word where it was one."""
+    errors = str(result.get("stderr") or "").strip()
+    last = errors.rpartition("\n")[2].strip()
+    said = str(result.get("msg") or "")
+    return ": ".join(text for text in (said, last) if text) or str(result)
 
 
 @contextmanager

@@ -41,7 +41,10 @@ def pack(
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         wheels, installed = f"{folder}/wheels", f"{folder}/installed"
         if sources:
-            _pip("wheel", "--no-deps", f"--wheel-dir={wheels}", *sources)
+            # Pips of some years ago ask for setup.py's own wheel command otherwise.
+            _pip(
+                "wheel", "--use-pep517", "--no-deps", f"--wheel-dir={wheels}", *sources
+            )
         _pip(
             *("install", "--no-compile", f"--target={installed}"),
             *("--only-binary=:all:", f"--find-links={wheels}"),

@@ -36,7 +36,7 @@ lint: $(VENV)/tested
 	$(BIN)/ansible-lint --offline
 
 unit: $(VENV)/tested
-	$(BIN)/pytest tests/unit tests/contract tests/oracle tests/test_layers.py
+	$(BIN)/pytest tests/unit tests/contract tests/robust tests/oracle tests/test_layers.py
 
 integration: $(VENV)/tested lab
 	$(BIN)/pytest tests/integration

@@ -22,6 +22,9 @@ LINE_LIMIT = 1024 * 1024
 CONNECT_LIMIT = 3.0
 """Seconds for a peer to accept a connection."""
 
+ASK_AGAIN = 1.0
+"""Seconds between two questions to a peer that has been silent for too long."""
+
 FIRST_PAUSE = 0.1
 """Seconds before the first new attempt to connect; each further pause is twice that."""
 
@@ -165,15 +168,18 @@ class Link(asyncio.BufferedProtocol):
         """Return when the connection is lost; break it when the peer is silent."""
         loop = asyncio.get_running_loop()
         while True:
+            pause = (
+                min(self._heartbeat, ASK_AGAIN) if self._suspect else self._heartbeat
+            )
             try:
-                async with asyncio.timeout(self._heartbeat):
+                async with asyncio.timeout(pause):
                     await self._down.wait()
             except TimeoutError:
                 silent = loop.time() - self._heard
                 if silent >= self._silence:
                     self._suspect = True
                     self.drop(f"silent for {silent:.0f} s")
-                elif silent >= self._heartbeat:
+                elif silent >= pause:
                     self._ask()
             else:
                 return

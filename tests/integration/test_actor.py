@@ -97,6 +97,31 @@ def test_exposure_on_all_cameras_bundles_the_files_before_the_end(
         assert head == "SIMPLE  =                    T"
 
 
+def test_the_guider_s_sequence(client: Client, fleet: Lab) -> None:
+    """Exposures one right after the other, on all cameras, with their bundles."""
+    fleet.ssh("manager", "sudo find /data -name '*-03[0-9][0-9].fits*' -delete")
+    for number in range(300, 303):
+        command = f"{number} talk -c gfa -- expose -n {number} 0.5"
+        replies = client.command(command)
+        assert replies[-1] == ": ", replies
+        bundle = replies[-2].removeprefix("i filename_bundle=").split(",")
+        assert len(bundle) == len(fleet.nodes)
+        assert all(f"-0{number}.fits" in file for file in bundle)
+
+
+def test_a_display_s_sequence(client: Client, fleet: Lab) -> None:
+    """Look, leave a camera out, take it in again, reconnect it, ask for help."""
+    assert client.command("1 status")[-1] == ": "
+    assert client.command("2 disable gfa2") == ["> ", ": "]
+    others = ",".join(name for name in fleet.nodes if name != "gfa2")
+    assert client.command("3 status")[1] == f"i enabledNodes={others}"
+    assert client.command("4 enable gfa2") == ["> ", ": "]
+    reconnected = client.command("5 reconnect -n gfa2")
+    assert reconnected[-1] == ": "
+    assert 'd text="gfa2: reconnected to device on port 19995."' in reconnected
+    assert any("reconnect" in line for line in client.command("6 help"))
+
+
 def test_an_unknown_node_fails_and_suggests(client: Client) -> None:
     replies = client.command("5 talk -n gfa9 status")
     assert replies[-1].startswith("f error=\"no node 'gfa9'; did you mean 'gfa")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from docker.models.containers import Container
 
 from tests.integration.conftest import Done, Lab, wait
 
@@ -70,6 +71,11 @@ def _integrating(fleet: Lab) -> bool:
     return "expose" in logs
 
 
+def _exec(node: Container, words: list[str]) -> None:
+    code, output = node.exec_run(words)
+    assert code == 0, output
+
+
 def test_a_container_killed_in_an_exposure(fleet: Lab) -> None:
     with exposing(fleet) as exposure:
         with fleet.engine("gfa2") as engine:
@@ -85,17 +91,22 @@ def test_a_container_killed_in_an_exposure(fleet: Lab) -> None:
     healed(fleet)
 
 
-@pytest.mark.parametrize("fault", ["frozen", "cut off"])
+@pytest.mark.parametrize("fault", ["frozen", "cut off", "firewalled"])
 def test_a_node_that_says_nothing_in_an_exposure(fleet: Lab, fault: str) -> None:
     with fleet.outer() as outer:
         node = outer.containers.get("fliswarm-lab-gfa2")
         network = outer.networks.get("fliswarm-lab")
         address = fleet.address("gfa2")
+        rule = ["INPUT", "!", "--in-interface", "lo", "--jump", "DROP"]
         ways: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
             "frozen": (node.pause, node.unpause),
             "cut off": (
                 lambda: network.disconnect(node),
                 lambda: network.connect(node, ipv4_address=address),
+            ),
+            "firewalled": (
+                lambda: _exec(node, ["iptables", "--insert", *rule]),
+                lambda: _exec(node, ["iptables", "--delete", *rule]),
             ),
         }
         breaks, mends = ways[fault]

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ORACLE := .cache/oracle
+ORACLE := .cache/original
 SSH := ssh -F .lab/ssh/config
 MANAGER := FLISWARM_HOST=ssh://manager FLISWARM_SSH_COMMAND="$(SSH)"
 
@@ -58,7 +58,7 @@ lab: $(VENV)/installed
 
 # The virtual environment: what fliswarm needs, and then what its tests need as well.
 $(VENV)/installed: pyproject.toml
-	@$(PYTHON) lab/scripts/venv.py $(VENV)
+	@$(PYTHON) lab/scripts/make_venv.py $(VENV)
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 

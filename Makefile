@@ -45,8 +45,9 @@ integration: $(VENV)/tested lab
 bench: $(VENV)/tested $(ORACLE)/installed lab
 	@command -v ping iptables >/dev/null || apt-get install --yes --quiet iputils-ping iptables
 	$(BIN)/fliswarm up -i inventory/lab
-	$(BIN)/python -m bench $(ORACLE) --lab
-	$(BIN)/fliswarm up -i inventory/lab
+	@status=0; $(BIN)/python -m bench $(ORACLE) --lab || status=$$?; \
+	echo "the lab's cameras, back as they were:"; \
+	$(BIN)/fliswarm up -i inventory/lab && exit $$status
 
 $(ORACLE)/installed:
 	$(PYTHON) -m venv $(ORACLE)

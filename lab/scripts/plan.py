@@ -52,7 +52,9 @@ def find_engine(lab: Path) -> tuple[str, bool]:
 
 def find_needs(private: bool) -> list[str]:
     """Return the packages to install."""
-    programs = PROGRAMS | ({"dockerd": "docker.io"} if private else {})
+    programs = PROGRAMS | (
+        {"dockerd": "docker.io", "umount": "mount"} if private else {}
+    )
     missing = {programs[name] for name in programs if not shutil.which(name)}
     if missing and os.geteuid():
         packages = " ".join(sorted(missing))

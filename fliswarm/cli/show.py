@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fliswarm.control.client import Control, Message
+from fliswarm.control.client import Message, StreamControl
 
 STYLES = {"w": "yellow", "e": "red", "f": "bold red", "!": "bold red", "d": "dim"}
 
@@ -34,7 +34,7 @@ class NodeView:
     temperature: float | None = None
 
 
-def view(control: Control) -> list[NodeView]:
+def view(control: StreamControl) -> list[NodeView]:
     """Ask a controller for its fleet."""
     nodes: dict[str, NodeView] = {}
     for message in control.command(["status", "--detail"]):

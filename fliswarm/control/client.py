@@ -12,8 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from fliswarm.errors import ConfigError, ControlError, NotRunningError
@@ -37,24 +36,6 @@ class Message:
     def final(self) -> bool:
         """Whether it ends the command."""
         return self.code in (":", "f")
-
-
-class Control(Protocol):
-    """A connection to a running controller."""
-
-    def command(self, words: Sequence[str]) -> Iterator[Message]:
-        """Give a command, and yield its replies up to the one that ends it."""
-
-    def __enter__(self) -> Self:
-        """Return the connection."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connection."""
 
 
 def connect(host: str | None, path: Callable[[], Path]) -> StreamControl:
@@ -101,7 +82,7 @@ class StreamControl:
         self._number = 0
 
     def command(self, words: Sequence[str]) -> Iterator[Message]:
-        """See `Control.command`.
+        """Give a command, and yield its replies up to the one that ends it.
 
         Raises
         ------
@@ -126,11 +107,11 @@ class StreamControl:
         raise self._ended()
 
     def __enter__(self) -> Self:
-        """See `Control`."""
+        """Return the connection."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """See `Control`."""
+        """Close the connection."""
         self.close()
 
     def close(self) -> None:

@@ -1,0 +1,180 @@
+"""From one configuration of Docker Engine to another, and back when it does not run."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    daemon_json,
+    docker_service,
+    kept,
+)
+from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
+
+CONFIG = docker_service.CONFIG
+
+
+class RefusedError(Exception):
+    """What stands in the way, before anything was touched."""
+
+
+class Found:
+    """What is on the host, and what an earlier run has left to finish.
+
+    Parameters
+    ----------
+    known
+        The record of earlier runs.
+    paths
+        Files that are looked at, beside those of the record.
+    """
+
+    def __init__(self, known: dict[str, Any], paths: list[str]) -> None:
+        self.first = kept.unpack(known.get("found", {}))
+        self.interrupted = bool(known.get("journal"))
+        self._journal = known.get("journal") or {"before": {}, "written": {}}
+        self.now: kept.Files = {}
+        self.before: kept.Files = {}
+        self.look_at({*paths, *self.first})
+        try:
+            self.daemon = daemon_json.parse(text_of(self.before[CONFIG]))
+        except ValueError as error:
+            raise RefusedError(
+                f"{CONFIG} is not valid JSON: {error}. It was left alone."
+            ) from error
+        self.running = docker_service.active("docker.service")
+
+    def look_at(self, paths: Iterable[str]) -> None:
+        """Read files, and find out what they were before a run that was interrupted."""
+        before = kept.unpack(self._journal["before"])
+        for path in paths:
+            self.now[path] = self.before[path] = kept.read(path)
+            # What somebody has mended since is theirs.
+            if text_of(self.now[path]) in self._journal["written"].get(path, []):
+                self.before[path] = before[path]
+
+
+def put(files: kept.Files) -> None:
+    """Write the files that are not there as they are to be."""
+    for path, file in files.items():
+        if kept.read(path) != file:
+            kept.write(path, file)
+
+
+def text_of(file: File | None) -> str | None:
+    """Return the text of a file, None where there is none."""
+    return None if file is None else file.content
+
+
+def like(before: File | None, text: str) -> File:
+    """Return a text as a file, with the permissions of the one before."""
+    return before._replace(content=text) if before else File(text)
+
+
+class Change:
+    """From what is there to what is wanted, and back if the daemon does not take it.
+
+    Parameters
+    ----------
+    found
+        What is there.
+    wanted
+        All files, as they are to be.
+    daemon
+        The keys of the wanted daemon.json.
+    """
+
+    def __init__(
+        self, found: Found, wanted: kept.Files, daemon: daemon_json.Daemon
+    ) -> None:
+        self.found = found
+        self.wanted = wanted
+        self.daemon = daemon
+        self.paths = sorted(p for p in wanted if wanted[p] != found.now[p])
+
+    def action(self, only_read_at_start: set[str], answers: bool) -> str:
+        """Return what the daemon needs: restarted, reloaded or none."""
+        keys = daemon_json.differing(self.found.daemon, self.daemon)
+        if (
+            self.found.interrupted
+            or not answers
+            or only_read_at_start.intersection(self.paths)
+            or not daemon_json.RELOADABLE.issuperset(keys)
+        ):
+            return "restarted"
+        return "reloaded" if keys else "none"
+
+    def journal(self) -> dict[str, Any]:
+        """Return what the next run needs to know if this one is interrupted."""
+        written = {path: [text_of(self.wanted[path])] for path in self.paths}
+        for daemon in (self.found.daemon, self.daemon):
+            texts = [_bridge(daemon, live_restore=flag) for flag in (True, False)]
+            written.setdefault(CONFIG, []).extend(texts)
+        return {"before": kept.pack(self.found.before), "written": written}
+
+    def apply(self, action: str, timeout: float) -> str:
+        """Write and let the daemon take it; return what went wrong."""
+        if action == "restarted" and self.found.running:
+            self._keep_containers(self.found.before[CONFIG])
+        return _settle(self.wanted, self.daemon, action, timeout)
+
+    def undo(self, timeout: float) -> str:
+        """Put the old files back and run the old daemon; return what went wrong."""
+        if self.found.running:
+            return _settle(self.found.before, self.found.daemon, "restarted", timeout)
+        put(self.found.before)
+        docker_service.stop()
+        return ""
+
+    def _keep_containers(self, config: File | None) -> None:
+        """Make the running daemon leave its containers alone when it stops."""
+        info = docker_service.ask("/info")
+        if info is None or info.get("LiveRestoreEnabled"):
+            return
+        if self.daemon.get("live-restore", True):
+            kept.write(
+                CONFIG, like(config, _bridge(self.found.daemon, live_restore=True))
+            )
+            docker_service.reload()
+            docker_service.wait_for_live_restore()
+
+
+def _bridge(daemon: daemon_json.Daemon, *, live_restore: bool) -> str:
+    """Return a daemon.json that says whether containers outlive their daemon."""
+    text: str = daemon_json.render({**daemon, "live-restore": live_restore})
+    return text
+
+
+def _settle(
+    files: kept.Files, daemon: daemon_json.Daemon, action: str, timeout: float
+) -> str:
+    """Write files and let the daemon take them; return what went wrong.
+
+    A daemon that starts without ``live-restore`` ends the containers that have
+    outlived the one before: it gets that key for its start, where it can take it.
+    """
+    config = files[CONFIG]
+    if action == "restarted" and "live-restore" not in daemon:
+        put({**files, CONFIG: like(config, _bridge(daemon, live_restore=True))})
+        if not _enforce("restarted", daemon, timeout):
+            # A key that is absent leaves the running daemon as it is.
+            kept.write(CONFIG, like(config, _bridge(daemon, live_restore=False)))
+            problem = _enforce("reloaded", daemon, timeout)
+            put(files)
+            return problem
+    put(files)
+    return _enforce(action, daemon, timeout)
+
+
+def _enforce(action: str, daemon: daemon_json.Daemon, timeout: float) -> str:
+    """Restart or reload, and wait; return what went wrong."""
+    if action == "none":
+        return ""
+    if action == "restarted":
+        problem = docker_service.restart()
+    else:
+        problem = docker_service.reload()
+    if problem:
+        return str(problem)
+    silent = docker_service.wait(daemon, timeout)
+    return f"no answer at {silent} within {timeout:g} s" if silent else ""

@@ -1,0 +1,163 @@
+"""What daemon.json is to hold, from what it holds: nothing here touches a host."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, Tuple
+
+Daemon = Dict[str, Any]
+"""The keys of daemon.json."""
+
+Ours = Dict[str, Tuple[Any, List[Any]]]
+"""By key that we set: its value, None for one taken away, and in a list that before."""
+
+RELOADABLE = frozenset(
+    (
+        "debug",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "registry-mirrors",
+        "shutdown-timeout",
+    )
+)
+"""Keys for which the daemon needs a SIGHUP alone (moby, daemon/reload.go)."""
+
+
+TLS_FILES = {
+    "authority": "/etc/docker/tls/ca.pem",
+    "certificate": "/etc/docker/tls/server.pem",
+    "key": "/etc/docker/tls/server.key",
+}
+"""What the daemon shows to its clients, and asks of them."""
+
+
+def settings(
+    hosts: list[str], options: Mapping[str, Any], tls: object
+) -> dict[str, Any]:
+    """Return the keys that win over those of others; None takes one away.
+
+    Parameters
+    ----------
+    hosts
+        Addresses to listen on.
+    options
+        Keys that win over all.
+    tls
+        Whether the daemon and its clients show each other certificates.
+    """
+    values: dict[str, Any] = {"hosts": hosts, "live-restore": True, "tls": None}
+    if not tls and any(host.startswith("tcp://") for host in hosts):
+        # A statement, not a default: without it the daemon waits 15 s before it
+        # listens, so that somebody may read its warning.
+        values["tls"] = False
+    values["tlsverify"] = True if tls else None
+    for key, name in zip(("tlscacert", "tlscert", "tlskey"), TLS_FILES.values()):
+        values[key] = name if tls else None
+    return {**values, **options}
+
+
+def parse(text: str | None) -> Daemon:
+    """Return the keys of a daemon.json.
+
+    Raises
+    ------
+    ValueError
+        With line and column, when the text is no JSON object.
+    """
+    if text is None or not text.strip():
+        return {}
+    try:
+        found = json.loads(text.lstrip("\ufeff"))
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{where}: {error.msg}") from error
+    if not isinstance(found, dict):
+        raise ValueError("line 1, column 1: it is not a JSON object")  # noqa: TRY004
+    return found
+
+
+def foreign(found: Daemon, ours: Ours) -> Daemon:
+    """Return the keys without what we have put there.
+
+    A key that somebody has changed after us is theirs.
+    """
+    kept = dict(found)
+    for key, (value, before) in ours.items():
+        if kept.get(key) == value:
+            kept.pop(key, None)
+            if before:
+                kept[key] = before[0]
+    return kept
+
+
+def merge(
+    theirs: Daemon, settings: Mapping[str, Any], members: Mapping[str, list[Any]]
+) -> Daemon:
+    """Return what the file is to hold.
+
+    Parameters
+    ----------
+    theirs
+        Keys of others, which stay.
+    settings
+        Values that win; mappings are merged, and None takes a key away.
+    members
+        What a list has to hold beside what it holds.
+    """
+    merged = _combine(theirs, settings)
+    for key, values in members.items():
+        present = list(merged.get(key, []))
+        merged[key] = present + [value for value in values if value not in present]
+        if not merged[key] and key not in theirs:
+            del merged[key]
+    return merged
+
+
+def _combine(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    combined = dict(below)
+    for key, value in above.items():
+        under = combined.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            combined[key] = _combine(under, value)
+        else:
+            combined[key] = value
+    return {key: value for key, value in combined.items() if value is not None}
+
+
+def ours_in(merged: Daemon, theirs: Daemon) -> Ours:
+    """Return which keys are as they are because of us."""
+    return {
+        key: (merged.get(key), [theirs[key]] if key in theirs else [])
+        for key in differing(theirs, merged)
+    }
+
+
+def differing(before: Daemon, after: Daemon) -> list[str]:
+    """Return the keys that are not the same in both."""
+    keys = {**before, **after}
+    return sorted(
+        key
+        for key in keys
+        if (key in before) != (key in after) or before.get(key) != after.get(key)
+    )
+
+
+def render(daemon: Daemon) -> str:
+    """Return the text of a daemon.json."""
+    return json.dumps(daemon, indent=2) + "\n"
+
+
+def tcp_addresses(daemon: Daemon) -> list[tuple[str, int]]:
+    """Return host and port of the addresses for other computers, from this one."""
+    # 0.0.0.0 is where to listen; from the host itself that is the loopback.
+    loopback = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+    found = []
+    for host in daemon.get("hosts", []):
+        if host.startswith("tcp://"):
+            name, _colon, port = host[len("tcp://") :].rpartition(":")
+            name = name.strip("[]")
+            found.append((loopback.get(name, name), int(port)))
+    return found

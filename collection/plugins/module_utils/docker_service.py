@@ -1,0 +1,283 @@
+"""The Docker Engine of this host as a service: what it is, how it is run and asked."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.sdss.fliswarm.plugins.module_utils import daemon_json
+
+CONFIG = "/etc/docker/daemon.json"
+SERVICE_DROP_IN = "/etc/systemd/system/docker.service.d/docker.conf"
+SOCKET_DROP_IN = "/etc/systemd/system/docker.socket.d/docker.conf"
+API = "/var/run/docker.sock"
+DEFAULTS = "/etc/default/docker"
+
+PACKAGED = "/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
+"""Command of the distribution's unit, where it is not there yet, without addresses."""
+
+ASK_LIMIT = 3
+"""Seconds for a daemon that runs to answer a question."""
+
+SYSTEMD_LIMIT = 90
+"""Seconds for systemd to carry out what it was asked for."""
+
+SOCKET_UNIT = f"""\
+# dockerd opens {API} by itself. A second listener on the same path,
+# that of systemd, would take clients during a start which nobody ever answers.
+[Unit]
+ConditionPathExists=!{SERVICE_DROP_IN}
+"""
+
+
+def service_unit(command: str) -> str:
+    """Return the drop-in that leaves the addresses to daemon.json."""
+    return f"""\
+# The addresses are in {CONFIG}: with -H here as well dockerd refuses to start.
+[Service]
+ExecStart=
+ExecStart={command}
+"""
+
+
+def registry_files(registry: str) -> dict[str, str]:
+    """Return where the engine looks for what it needs to trust a registry."""
+    folder = f"/etc/docker/certs.d/{registry}"
+    return {
+        "authority": f"{folder}/ca.crt",
+        "certificate": f"{folder}/client.cert",
+        "key": f"{folder}/client.key",
+    }
+
+
+def run(*command: str, limit: float = SYSTEMD_LIMIT) -> tuple[int, str]:
+    """Run a command; return its exit code and all that it put out."""
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=limit,
+            check=False,
+        )
+    except FileNotFoundError:
+        return 127, f"there is no {command[0]}"
+    except subprocess.TimeoutExpired:
+        return 124, f"{' '.join(command)} took more than {limit:g} s"
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def show(unit: str, key: str) -> str:
+    """Return one property of a systemd unit, empty when there is none."""
+    code, said = run("systemctl", "show", "--property", key, "--value", unit)
+    return said.strip() if code == 0 else ""
+
+
+def active(unit: str) -> bool:
+    """Tell whether a unit runs."""
+    return show(unit, "ActiveState") == "active"
+
+
+def installed() -> bool:
+    """Tell whether the host has a dockerd."""
+    return shutil.which("dockerd") is not None
+
+
+def lacking() -> list[str]:
+    """Return the distribution's packages that make the host's Docker whole."""
+    wanted = [] if installed() else ["docker.io"]
+    if shutil.which("docker") is None and _split_client():
+        wanted.append("docker-cli")
+    return wanted
+
+
+def _split_client() -> bool:
+    """Tell whether the distribution has Docker's client in a package of its own."""
+    ours = not installed() or Path("/usr/share/doc/docker.io").exists()
+    return ours and run("apt-cache", "show", "docker-cli")[0] == 0
+
+
+def is_snap(root: str = "/") -> bool:
+    """Tell whether the host's Docker is a snap."""
+    snaps = Path(root, "var/lib/snapd/snaps")
+    return any(snaps.glob("docker_*.snap")) or Path(root, "snap/bin/docker").exists()
+
+
+def command_of(unit: str) -> str:
+    """Return the last command of a unit's text, without the addresses it listens on."""
+    found = re.findall(r"^ExecStart=(\S.*)$", unit.replace("\\\n", " "), re.MULTILINE)
+    if not found:
+        dockerd = shutil.which("dockerd")
+        return PACKAGED.replace("/usr/sbin/dockerd", dockerd) if dockerd else PACKAGED
+    command = re.sub(r"\s(-H|--host)[=\s]?\s*\S+", "", " " + found[-1])
+    return " ".join(command.split())
+
+
+def packaged_command() -> str:
+    """Return the command of the packaged unit, without the addresses it listens on."""
+    path = Path(show("docker.service", "FragmentPath") or "/nonexistent")
+    return command_of(path.read_text("utf-8") if path.is_file() else "")
+
+
+def objections(text: str, command: str) -> str:
+    """Return what dockerd has against a daemon.json, empty when it has nothing.
+
+    It judges its configuration before it asks for root: as nobody it can do no more
+    than that. Where it knows ``--validate``, that ends it even earlier, but after it
+    has read the certificates: these are written together with the file, for root.
+    """
+    daemon = daemon_json.parse(text)
+    judged = {key: daemon[key] for key in daemon if not key.startswith("tls")}
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        copy = Path(folder, "daemon.json")
+        copy.write_text(daemon_json.render(judged), "utf-8")
+        copy.chmod(0o644)
+        script = (
+            f"if [ -r {DEFAULTS} ]; then . {DEFAULTS}; fi; "
+            "only=$(${0%% *} --help | grep -o -m 1 -e --validate); "
+            "exec setpriv --reuid=65534 --regid=65534 --clear-groups "
+            f"{command} --config-file {copy} $only"
+        )
+        code, said = run("sh", "-c", script, command.split()[0], limit=30)
+        if code == 0 or "root privileges" in said:
+            return ""
+        return said.replace(str(copy), CONFIG).strip()
+
+
+def signed_by(certificate: str, authority: str) -> bool:
+    """Tell whether an authority, its text, has signed a certificate, a path."""
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(authority)
+        file.flush()
+        code, _said = run(
+            *("openssl", "verify", "-no_check_time", "-CAfile", file.name, certificate)
+        )
+    # A host that cannot tell has nothing against it.
+    return code in (0, 127)
+
+
+def ask(path: str) -> dict[str, Any] | None:
+    """Return the daemon's answer to a question on its own socket, None for none."""
+    connection = http.client.HTTPConnection("localhost", timeout=ASK_LIMIT)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(ASK_LIMIT)
+    try:
+        connection.sock.connect(API)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        return dict(json.loads(body)) if answer.status == 200 else None
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def unheard(daemon: daemon_json.Daemon) -> str:
+    """Return the first address at which the daemon does not answer as it should.
+
+    Over TLS, that it shows a certificate which its clients take for its own; it
+    asks them for one as well, which this host has not.
+    """
+    local = any(host.startswith("unix://") for host in daemon.get("hosts", ["unix://"]))
+    if local and ask("/info") is None:
+        return f"unix://{API}"
+    for host, port in daemon_json.tcp_addresses(daemon):
+        problem = _deaf(host, port, daemon.get("tlscacert"))
+        if problem:
+            return f"tcp://{host}:{port} ({problem})"
+    return ""
+
+
+def _deaf(host: str, port: int, authority: str | None) -> str:
+    plain = http.client.HTTPConnection(host, port, timeout=ASK_LIMIT)
+    try:
+        if authority is None:
+            plain.request("GET", "/_ping")
+            status = plain.getresponse().status
+            return "" if status == http.client.OK else f"it answers {status}"
+        plain.connect()
+        context = ssl.create_default_context(cafile=authority)
+        context.wrap_socket(plain.sock, server_hostname="localhost").close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        plain.close()
+    return ""
+
+
+def wait(daemon: daemon_json.Daemon, limit: float) -> str:
+    """Wait until the daemon answers; return where it does not, empty when it does.
+
+    Parameters
+    ----------
+    daemon
+        Its keys, with the addresses.
+    limit
+        Seconds to wait, if it does not fail before.
+    """
+    deadline = time.monotonic() + limit
+    while True:
+        silent = unheard(daemon)
+        if not silent:
+            return ""
+        if time.monotonic() > deadline or show("docker", "ActiveState") == "failed":
+            return silent
+        time.sleep(0.3)
+
+
+def restart() -> str:
+    """Start the daemon anew; return systemd's words when it could not."""
+    run("systemctl", "daemon-reload")
+    # A client that the socket took before the stop would wait for ever.
+    if active("docker.socket") and Path(SERVICE_DROP_IN).exists():
+        run("systemctl", "stop", "docker.socket")
+    # After three bad starts in a minute systemd refuses the good one as well.
+    run("systemctl", "reset-failed", "docker.service", "docker.socket")
+    code, said = run("systemctl", "restart", "docker.service")
+    return said.strip() if code else ""
+
+
+def stop() -> None:
+    """Stop the daemon, and whatever would start it."""
+    run("systemctl", "stop", "docker.socket", "docker.service")
+    run("systemctl", "daemon-reload")
+
+
+def wait_for_live_restore(limit: float = 3.0) -> None:
+    """Wait until containers outlive the daemon, at most some seconds."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        info = ask("/info")
+        if info is not None and info.get("LiveRestoreEnabled"):
+            return
+        time.sleep(0.1)
+
+
+def reload() -> str:
+    """Let the daemon read its file again; return systemd's words when it could not."""
+    code, said = run("systemctl", "reload", "docker.service")
+    return said.strip() if code else ""
+
+
+def last_words(since: float) -> str:
+    """Return why the daemon gave up, in its own words, from this time on (s)."""
+    run("journalctl", "--sync")
+    _code, said = run(
+        *("journalctl", "-u", "docker.service", "-o", "cat", "-n", "500"),
+        *("--since", f"@{int(since)}"),
+    )
+    lines = said.splitlines()
+    marks = ("unable to configure", "failed to", "invalid", "Error", "error ")
+    fatal = [line for line in lines if line.startswith(marks) or "level=fatal" in line]
+    return "\n".join(fatal[-1:] or lines[-5:])

@@ -1,0 +1,378 @@
+#!/usr/bin/python
+"""Ansible module: daemon.json, its drop-ins, and a daemon that takes them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_daemon
+short_description: Configure Docker Engine without losing it
+version_added: 1.0.0
+description:
+  - Merges keys into C(/etc/docker/daemon.json), resets C(ExecStart) in a drop-in so
+    that the addresses come from that file alone, and restarts or reloads the daemon,
+    whichever is needed.
+  - New configuration is judged by dockerd itself before it is written. When the daemon
+    does not answer with it in time, the old files come back, the old daemon runs again,
+    and the module fails with the daemon's own words.
+  - Containers keep running, as C(live-restore) is switched on before the daemon stops.
+  - An interrupted run is finished by the next one.
+options:
+  hosts:
+    description: Addresses on which the daemon listens, its own socket among them.
+    type: list
+    elements: str
+    default: [unix:///var/run/docker.sock]
+  options:
+    description:
+      - Keys of C(daemon.json), which win over those there and those of this module.
+      - Mappings are merged; null takes a key away.
+    type: dict
+    default: {}
+  tls:
+    description: What the daemon shows to its clients, and asks of them.
+    type: dict
+    suboptions: &certificate
+      authority:
+        description: Certificate of the authority whose certificates are accepted.
+        type: str
+        required: true
+      certificate:
+        description: The certificate that is shown.
+        type: str
+        required: true
+      key:
+        description: Its private key.
+        type: str
+        required: true
+  registries:
+    description: Registries of the site, by all the names that image names may have.
+    type: list
+    elements: str
+    default: []
+  registry_tls:
+    description: How they are trusted; without it they are spoken to without TLS.
+    type: dict
+    suboptions: *certificate
+  timeout:
+    description: Seconds in which the daemon has to answer.
+    type: int
+    default: 60
+  state:
+    description:
+      - C(absent) puts everything back as it was found.
+      - C(read) changes nothing; it refuses what C(present) would refuse at once.
+    type: str
+    choices: [present, absent, read]
+    default: present
+attributes:
+  check_mode:
+    description: Says what would change.
+    support: full
+  diff_mode:
+    description: Shows the files, and of secrets only that they differ.
+    support: full
+author:
+  - The fliswarm developers (@sdss)
+"""
+
+EXAMPLES = r"""
+- name: Docker Engine for the local network, and a registry without certificates
+  sdss.fliswarm.docker_daemon:
+    hosts: [tcp://10.25.1.11:2375, unix:///var/run/docker.sock]
+    registries: [10.25.1.1:5000, "sdss-hub:5000"]
+    options:
+      log-opts: {max-size: 50m}
+"""
+
+RETURN = r"""
+action:
+  description: What the daemon went through.
+  returned: always
+  type: str
+  sample: restarted
+installed:
+  description: Whether the host has a Docker Engine.
+  returned: always
+  type: bool
+packages:
+  description: Packages of the distribution that would make it whole.
+  returned: read
+  type: list
+  elements: str
+records:
+  description: Names of the records that this collection keeps on the host.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    daemon_json,
+    docker_service,
+    kept,
+)
+from ansible_collections.sdss.fliswarm.plugins.module_utils.daemon_change import (
+    CONFIG,
+    Change,
+    Found,
+    RefusedError,
+    like,
+    put,
+    text_of,
+)
+from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
+
+UNITS = ("docker.service", "docker.socket")
+
+CERTIFICATES = (".pem", ".crt", ".cert", ".key")
+"""Endings of files that are made anew each time, or secret: no difference is shown."""
+
+
+def wanted_files(params: dict[str, Any], found: Found) -> kept.Files:
+    """Return the files that the parameters ask for, daemon.json aside.
+
+    Those that an earlier run has written and nobody asks for go back to what they were.
+    """
+    wanted: kept.Files = dict(found.first)
+    wanted.update({path: File(text) for path, text in units().items()})
+    if params["tls"]:
+        wanted.update(_certificates(params["tls"], daemon_json.TLS_FILES))
+    if params["registry_tls"]:
+        for registry in params["registries"]:
+            paths = docker_service.registry_files(registry)
+            wanted.update(_certificates(params["registry_tls"], paths))
+    return wanted
+
+
+def units() -> dict[str, str]:
+    """Return the drop-ins, by path."""
+    command = docker_service.packaged_command()
+    return {
+        docker_service.SERVICE_DROP_IN: docker_service.service_unit(command),
+        docker_service.SOCKET_DROP_IN: docker_service.SOCKET_UNIT,
+    }
+
+
+def _certificates(given: dict[str, str], paths: dict[str, str]) -> kept.Files:
+    return {
+        path: File(given[name], 0o600 if name == "key" else 0o644)
+        for name, path in paths.items()
+    }
+
+
+def look(_module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
+    """Refuse a host with which this cannot work."""
+    if docker_service.is_snap():
+        raise RefusedError(
+            "Docker is installed as a snap: it is confined, reads neither "
+            f"{CONFIG} nor a drop-in of docker.service, and cannot bind /dev/bus/usb. "
+            "Remedy: sudo snap remove docker. Nothing was changed."
+        )
+    Found(record.load(), [CONFIG])
+    return {
+        "changed": False,
+        "action": "none",
+        "packages": docker_service.lacking(),
+    }
+
+
+def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
+    """Bring the host to what the parameters ask for."""
+    look(module, record)
+    params, known = module.params, record.load()
+    if params["tls"]:
+        _know_authority(params["tls"]["authority"])
+    found = Found(known, [CONFIG])
+    wanted = wanted_files(params, found)
+    found.look_at(wanted)
+    theirs = daemon_json.foreign(found.daemon, _ours(known))
+    settings = daemon_json.settings(params["hosts"], params["options"], params["tls"])
+    plain = [] if params["registry_tls"] else params["registries"]
+    daemon = daemon_json.merge(theirs, settings, {"insecure-registries": plain})
+    now = found.now[CONFIG]
+    same = not found.interrupted and daemon == found.daemon and now is not None
+    wanted[CONFIG] = now if same else like(now, daemon_json.render(daemon))
+
+    at_start = {*units(), *daemon_json.TLS_FILES.values()}
+    change = Change(found, wanted, daemon)
+    answers = not docker_service.unheard(daemon)
+    if change.paths and not answers and found.running:
+        # New addresses: what matters is whether it answers where it is told to now.
+        answers = not docker_service.unheard(found.daemon)
+    action = change.action(at_start, answers)
+    result = {
+        "changed": bool(change.paths) or action != "none",
+        "action": action,
+        "diff": _diff(change),
+    }
+    if module.check_mode or not result["changed"]:
+        return result
+    if not docker_service.installed():
+        raise RefusedError(
+            "The host has no dockerd. Remedy: install docker.io or docker-ce."
+        )
+    _judge(wanted[CONFIG], now)
+    remember(record, known, change)
+    _carry_out(change, action, params["timeout"], record, known)
+    known["ours"] = daemon_json.ours_in(daemon, theirs)
+    known["journal"] = None
+    record.save(known)
+    kept.remove_folders(known["folders"])
+    return result
+
+
+def _know_authority(authority: str) -> None:
+    """Refuse an authority that would lock out those who have the former one's."""
+    shown = daemon_json.TLS_FILES["certificate"]
+    if not authority or kept.read(shown) is None:
+        return
+    if not docker_service.signed_by(shown, authority):
+        raise RefusedError(
+            f"{shown} was signed by another authority than the one on this control "
+            "machine, and its clients know the former alone. Remedy: copy the folder "
+            "fliswarm_pki from the computer that made it; or, to take the site over, "
+            f"remove {shown} on all hosts and run the playbook for all. "
+            "Nothing was changed."
+        )
+
+
+def _ours(known: dict[str, Any]) -> dict[str, tuple[Any, list[Any]]]:
+    return {
+        key: (value, before) for key, (value, before) in known.get("ours", {}).items()
+    }
+
+
+def give_back(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
+    """Bring the host back to what it was before the first run."""
+    known = record.load()
+    if not known:
+        return {"changed": False, "action": "none"}
+    found = Found(known, [CONFIG])
+    daemon = daemon_json.foreign(found.daemon, _ours(known))
+    wanted = dict(found.first)
+    if daemon != daemon_json.parse(text_of(wanted[CONFIG])):
+        # Somebody has added keys of their own since.
+        wanted[CONFIG] = like(found.now[CONFIG], daemon_json.render(daemon))
+    change = Change(found, wanted, daemon)
+    # Without a unit of its own a socket-activated daemon is asked on its own socket.
+    action = "restarted" if known["units"]["docker.service"] else "stopped"
+    result = {"changed": True, "action": action, "diff": _diff(change)}
+    if module.check_mode:
+        return result
+    remember(record, known, change)
+    if action == "restarted":
+        _carry_out(change, action, module.params["timeout"], record, known)
+    else:
+        put(wanted)
+        docker_service.stop()
+    kept.remove_folders(known["folders"])
+    record.remove()
+    return result
+
+
+def remember(record: kept.Record, known: dict[str, Any], change: Change) -> None:
+    """Note what is there, before it is touched."""
+    first = kept.pack(change.found.before)
+    known["found"] = {**first, **known.get("found", {})}
+    folders = kept.missing_folders(change.paths)
+    known["folders"] = sorted({*known.get("folders", []), *folders})
+    known.setdefault("units", {unit: docker_service.active(unit) for unit in UNITS})
+    known["journal"] = change.journal()
+    record.save(known)
+
+
+def _judge(wanted: File | None, now: File | None) -> None:
+    if wanted == now or wanted is None:
+        return
+    command = docker_service.packaged_command()
+    said = docker_service.objections(wanted.content, command)
+    if said:
+        raise RefusedError(
+            f"Docker Engine does not take this configuration: {said}. "
+            "Nothing was changed."
+        )
+
+
+def _carry_out(
+    change: Change,
+    action: str,
+    timeout: float,
+    record: kept.Record,
+    known: dict[str, Any],
+) -> None:
+    since = time.time()
+    problem = change.apply(action, timeout)
+    if not problem:
+        return
+    words = docker_service.last_words(since) or problem
+    left = change.undo(timeout)
+    kept.remove_folders(known["folders"])
+    known["journal"] = None
+    record.save(known)
+    ending = (
+        f"The old files are back, but the old daemon does not run: {left}"
+        if left
+        else "The old files are back, and what ran before runs."
+    )
+    raise RefusedError(
+        f"Docker Engine does not run with this configuration: {words}. {ending}"
+    )
+
+
+def _diff(change: Change) -> list[Any]:
+    return [
+        kept.show(
+            path,
+            change.found.now[path],
+            change.wanted[path],
+            secret=path.endswith(CERTIFICATES),
+        )
+        for path in change.paths
+    ]
+
+
+def main() -> None:
+    """Run the module."""
+    certificate = {
+        "type": "dict",
+        "options": {
+            "authority": {"type": "str", "required": True},
+            "certificate": {"type": "str", "required": True},
+            "key": {"type": "str", "required": True, "no_log": True},
+        },
+    }
+    names = {"type": "list", "elements": "str"}
+    module = AnsibleModule(
+        argument_spec={
+            "hosts": {**names, "default": ["unix:///var/run/docker.sock"]},
+            "options": {"type": "dict", "default": {}},
+            "tls": certificate,
+            "registries": {**names, "default": []},
+            "registry_tls": certificate,
+            "timeout": {"type": "int", "default": 60},
+            "state": {
+                "type": "str",
+                "choices": ["present", "absent", "read"],
+                "default": "present",
+            },
+        },
+        supports_check_mode=True,
+    )
+    record = kept.Record("docker_daemon")
+    works = {"present": configure, "absent": give_back, "read": look}
+    try:
+        with kept.locked():
+            result = works[module.params["state"]](module, record)
+    except RefusedError as refusal:
+        module.fail_json(msg=str(refusal))
+    module.exit_json(
+        installed=docker_service.installed(), records=kept.records(), **result
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,583 @@
+"""The private authority: real keys, real files, real handshakes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.sdss.fliswarm.plugins.module_utils import authority
+from ansible_collections.sdss.fliswarm.plugins.module_utils.authority_folder import (
+    AuthorityFolder,
+    RefusedError,
+    locked,
+    wanted,
+)
+from ansible_collections.sdss.fliswarm.plugins.module_utils.pair_file import PairFile
+
+ROOT = Path(__file__).parents[2]
+NOW = dt.datetime.now(dt.UTC)
+HOSTS = {"gfa1": ["gfa1", "10.0.0.11", "2001:db8::11"], "hub": ["hub.example.org"]}
+LEAVES = ["controller.pem"] + [
+    f"hosts/{host}/{use}.pem" for host in HOSTS for use in ("server", "puller")
+]
+ALL = ["ca.pem", "pullers.pem", *LEAVES]
+SERVER = "hosts/gfa1/server"
+
+
+def terms(after: float = 0) -> Any:  # noqa: ANN401  of the collection
+    """Return the usual terms at a time, days from now."""
+    return authority.Terms(825, 60, NOW + dt.timedelta(days=after))
+
+
+def make(
+    folder: Path,
+    after: float = 0,
+    hosts: dict[str, list[str]] = HOSTS,
+    check: bool = False,
+    patience: float = 30,
+) -> dict[str, str]:
+    """Make everything, and return the reasons by path."""
+    run = AuthorityFolder(folder, check)
+    run.make(wanted(hosts), terms(after), patience)
+    assert len({one["path"] for one in run.made}) == len(run.made)
+    return {one["path"]: one["reason"] for one in run.made}
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Return the mode, the time and the content of all that is there."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        seen = path.stat()
+        content = path.read_bytes() if path.is_file() else b""
+        name = str(path.relative_to(folder))
+        found[name] = (seen.st_mode, seen.st_mtime_ns, content)
+    return found
+
+
+def pair(folder: Path, name: str) -> Any:  # noqa: ANN401  of the collection
+    found = PairFile(folder / name).pair()
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with everything in it."""
+    path = tmp_path / "pki"
+    make(path)
+    return path
+
+
+def test_everything_is_made_once(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "pki"
+    assert list(make(folder)) == ALL
+    before = tree(folder)
+    assert make(folder) == {}
+    assert tree(folder) == before
+
+
+def test_check_mode_says_what_is_made_and_touches_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    said = make(folder, check=True)
+    assert not folder.exists()
+    assert make(folder) == said
+
+    (folder / "controller.key").unlink()
+    (folder / "ca.key").chmod(0o644)
+    before = tree(folder)
+    said = make(folder, 790, check=True)
+    assert "ca.key" in said
+    assert "controller.pem" in said
+    assert tree(folder) == before
+    assert make(folder, 790) == said
+
+
+def test_only_the_owner_may_read_keys(folder: Path) -> None:
+    paths = [folder, *folder.glob("hosts/*"), *folder.rglob("*.key")]
+    assert len(paths) == 1 + len(HOSTS) + len(ALL)
+    closed = {path: 0o700 if path.is_dir() else 0o600 for path in paths}
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in paths} == closed
+    for path in paths:
+        path.chmod(0o755)
+    assert set(make(folder).values()) == {"its mode was 0755"}
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in paths} == closed
+    assert make(folder) == {}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_folder_for_other_things_is_not_closed(tmp_path: Path, check: bool) -> None:
+    (tmp_path / "letter").touch()
+    before = tree(tmp_path)
+    mode = tmp_path.stat().st_mode
+    with pytest.raises(RefusedError, match=f"{tmp_path} holds other things"):
+        make(tmp_path, check=check)
+    assert tree(tmp_path) == before
+    assert tmp_path.stat().st_mode == mode
+
+
+def test_the_folder_does_not_depend_on_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make(tmp_path / "pki")
+    finally:
+        os.umask(before)
+    assert not (tmp_path / "pki").stat().st_mode & 0o077
+    assert make(tmp_path / "pki") == {}
+
+
+def delete_certificate(folder: Path) -> None:
+    (folder / f"{SERVER}.pem").unlink()
+
+
+def delete_key(folder: Path) -> None:
+    (folder / f"{SERVER}.key").unlink()
+
+
+def break_certificate(folder: Path) -> None:
+    (folder / f"{SERVER}.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+
+
+def break_key(folder: Path) -> None:
+    (folder / f"{SERVER}.key").write_bytes(b"\0\xff")
+
+
+def swap_key(folder: Path) -> None:
+    shutil.copy(folder / "controller.key", folder / f"{SERVER}.key")
+
+
+def take_from_elsewhere(folder: Path) -> None:
+    other = folder.parent / "other"
+    make(other)
+    for suffix in (".pem", ".key"):
+        shutil.copy(other / f"{SERVER}{suffix}", folder / f"{SERVER}{suffix}")
+
+
+def take_a_client(folder: Path) -> None:
+    for suffix in (".pem", ".key"):
+        shutil.copy(folder / f"controller{suffix}", folder / f"{SERVER}{suffix}")
+
+
+def date(folder: Path, after: float) -> None:
+    leaf = wanted(HOSTS)[SERVER].leaf
+    ca = pair(folder, "ca")
+    PairFile(folder / SERVER).write(authority.new_leaf(leaf, ca, terms(after)))
+
+
+def make_long_ago(folder: Path) -> None:
+    date(folder, -825 + 59)
+
+
+def make_too_early(folder: Path) -> None:
+    date(folder, 30)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (delete_certificate, "it or its key is missing"),
+        (delete_key, "it or its key is missing"),
+        (break_certificate, "it is broken"),
+        (break_key, "it is broken"),
+        (swap_key, "it does not belong to its key"),
+        (take_from_elsewhere, "another authority signed it"),
+        (take_a_client, "it is not the certificate of a server alone"),
+        (make_long_ago, "it expires on "),
+        (make_too_early, "it is not valid before "),
+    ],
+)
+def test_a_leaf_is_renewed(
+    folder: Path, spoil: Callable[[Path], None], reason: str
+) -> None:
+    spoil(folder)
+    before = tree(folder)
+    made = make(folder)
+    assert list(made) == [f"{SERVER}.pem"]
+    assert made[f"{SERVER}.pem"].startswith(reason)
+    after = tree(folder)
+    touched = {name for name in after if after[name] != before.get(name)}
+    assert touched - {"hosts/gfa1"} == {f"{SERVER}.pem", f"{SERVER}.key"}
+    assert make(folder) == {}
+
+
+def test_a_leaf_with_time_left_stays(folder: Path) -> None:
+    date(folder, -825 + 61)
+    assert make(folder) == {}
+
+
+def test_a_new_address_renews_and_a_lost_one_does_not(folder: Path) -> None:
+    more = {**HOSTS, "gfa1": [*HOSTS["gfa1"], "10.0.0.99", "Other."]}
+    reason = "it does not cover 10.0.0.99, other"
+    assert make(folder, hosts=more) == {f"{SERVER}.pem": reason}
+    assert make(folder, hosts=more) == {}
+    assert make(folder) == {}
+
+
+def test_names_and_addresses_compare_in_one_form(folder: Path) -> None:
+    same = ["GFA1", "gfa1.", "2001:DB8:0:0::11", "[2001:db8::11]", "2001:db8::11%eth0"]
+    assert make(folder, hosts={"gfa1": same}) == {}
+    covered = authority.covered(pair(folder, SERVER).certificate)
+    assert covered == {*HOSTS["gfa1"], "localhost", "127.0.0.1", "::1"}
+
+
+def test_another_host_is_left_alone(folder: Path) -> None:
+    before = tree(folder)
+    made = make(folder, hosts={"gfa2": ["gfa2"]})
+    assert list(made) == ["hosts/gfa2/server.pem", "hosts/gfa2/puller.pem"]
+    after = tree(folder)
+    assert {name: after[name] for name in before if name != "hosts"} == {
+        name: seen for name, seen in before.items() if name != "hosts"
+    }
+
+
+@pytest.mark.parametrize(
+    ("hosts", "words"),
+    [
+        ({"../gfa1": ["gfa1"]}, "cannot name a folder"),
+        ({"gfa1": ["gfa1", "not a name"]}, "gfa1: 'not a name' is neither"),
+        ({"gfa1": "gfa1"}, "is no list"),
+    ],
+)
+def test_what_cannot_be_is_refused(hosts: dict[str, Any], words: str) -> None:
+    with pytest.raises(RefusedError, match=words):
+        wanted(hosts)
+
+
+@pytest.mark.parametrize(("days", "renew"), [(60, 60), (1826, 60), (825, 0), (-1, -2)])
+def test_lives_that_would_never_settle_are_refused(
+    tmp_path: Path, days: int, renew: int
+) -> None:
+    run = AuthorityFolder(tmp_path / "pki", check=False)
+    with pytest.raises(RefusedError, match=f"days is {days} and renew_days is {renew}"):
+        run.make(wanted(HOSTS), authority.Terms(days, renew, NOW))
+    assert not (tmp_path / "pki").exists()
+
+
+@pytest.mark.parametrize("name", ["ca", "pullers"])
+def test_an_authority_is_renewed_with_its_key_and_its_name(
+    folder: Path, name: str
+) -> None:
+    old = pair(folder, name)
+    made = make(folder, 3650 - 825)
+    assert made[f"{name}.pem"].startswith("it expires on ")
+    new = pair(folder, name)
+    assert new.certificate.subject == old.certificate.subject
+    assert authority.key_text(new.key) == authority.key_text(old.key)
+    assert new.certificate.not_valid_after_utc > old.certificate.not_valid_after_utc
+    assert make(folder, 3650 - 825) == {}
+
+
+def test_a_leaf_does_not_outlive_its_authority(folder: Path) -> None:
+    ca, leaf = pair(folder, "ca"), wanted(HOSTS)[SERVER].leaf
+    late = authority.new_leaf(leaf, ca, terms(3600)).certificate
+    assert late.not_valid_after_utc == ca.certificate.not_valid_after_utc
+
+
+def test_sites_have_names_of_their_own(folder: Path, tmp_path: Path) -> None:
+    make(tmp_path / "other")
+    names = {
+        pair(where, name).certificate.subject
+        for where in (folder, tmp_path / "other")
+        for name in ("ca", "pullers")
+    }
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize("name", ["ca", "pullers"])
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ([".key"], "{0}.pem is there without {0}.key"),
+        ([".pem"], "{0}.key is there without {0}.pem"),
+        ([".pem", ".key"], "/hosts/gfa1/.*.pem is there without {0}.pem and {0}.key"),
+    ],
+)
+def test_half_an_authority_is_refused(
+    folder: Path, name: str, check: bool, gone: list[str], words: str
+) -> None:
+    for suffix in gone:
+        (folder / f"{name}{suffix}").unlink()
+    (folder / "controller.pem").unlink()
+    before = tree(folder)
+    with pytest.raises(RefusedError, match=words.format(folder / name)) as refused:
+        make(folder, check=check)
+    assert "Remedy: put the missing or broken file back" in str(refused.value)
+    assert tree(folder) == before
+
+
+def test_a_broken_or_foreign_authority_is_refused(folder: Path) -> None:
+    shutil.copy(folder / "pullers.key", folder / "ca.key")
+    with pytest.raises(RefusedError, match=r"ca\.key is not the key of .*ca\.pem"):
+        make(folder)
+    (folder / "ca.key").write_text("secret-looking rubbish")
+    with pytest.raises(RefusedError, match=r"ca\.key cannot be read") as refused:
+        make(folder)
+    assert "rubbish" not in str(refused.value)
+
+
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.unit.test_certificates import make
+
+def run(folder, point):
+    # The hook counts what touches the disk; at the given point the run is killed.
+    left = [point]
+    def hook(event, args):
+        if event in ("os.mkdir", "os.rename", "os.chmod") or (
+            event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(hook)
+    make(folder, hosts={"gfa1": ["gfa1"]})
+
+old = Path(sys.argv[2], "old")
+make(old, -3000, hosts={"gfa1": ["gfa1"]})
+for point in range(1000):
+    folder = Path(sys.argv[2], str(point))
+    if sys.argv[3] == "renewed":
+        shutil.copytree(old, folder)
+    child = os.fork()
+    if child == 0:
+        run(folder, point)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+print(point)
+"""
+
+
+@pytest.mark.parametrize("kind", ["new", "renewed"])
+def test_a_run_killed_at_any_point_is_finished_by_the_next(
+    tmp_path: Path, kind: str
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(ROOT), str(tmp_path), kind]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".ansible/collections")}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    points = int(done.stdout)
+    hosts = {"gfa1": ["gfa1"]}
+    names = ["ca", "pullers", "controller", "hosts/gfa1/server", "hosts/gfa1/puller"]
+    assert points > 3 * len(names)
+    for point in range(points):
+        folder = tmp_path / str(point)
+        make(folder, hosts=hosts)
+        assert make(folder, hosts=hosts) == {}, point
+        assert not list(folder.rglob("*.new")), point
+        assert all(authority.belongs(pair(folder, name)) for name in names)
+
+
+def test_one_of_several_runs_makes_everything(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(make, [tmp_path / "pki"] * 4))
+    assert sorted(map(len, made)) == [0, 0, 0, len(ALL)]
+
+
+def test_a_lock_that_is_held_is_named(folder: Path) -> None:
+    with locked(folder, 0), pytest.raises(RefusedError, match=f"{folder}/lock"):
+        make(folder, patience=0.1)
+    assert make(folder, patience=0) == {}
+
+
+def test_a_lock_ends_with_its_holder(folder: Path) -> None:
+    hold = "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, 2)"
+    command = [sys.executable, "-c", f"{hold}; print(flush=True); input()"]
+    holder = subprocess.Popen(
+        [*command, str(folder / "lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(RefusedError):
+            make(folder, patience=0)
+        holder.kill()
+    assert make(folder, patience=0) == {}
+
+
+def server(folder: Path, clients: str, name: str = SERVER) -> ssl.SSLContext:
+    context = ssl.create_default_context(
+        ssl.Purpose.CLIENT_AUTH, cafile=folder / f"{clients}.pem"
+    )
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+def client(folder: Path, name: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=folder / "ca.pem")
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    if name is not None:
+        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+def talk(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
+    """Return how a server takes a client that knows it by this name."""
+
+    def serve(listener: socket.socket) -> str:
+        plain, _ = listener.accept()
+        with plain:
+            try:
+                with server.wrap_socket(plain, server_side=True) as secure:
+                    secure.sendall(b"welcome")
+            except ssl.SSLError as error:
+                return str(error)
+        return "welcome"
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        ThreadPoolExecutor(1) as pool,
+        socket.create_connection(listener.getsockname(), timeout=10) as plain,
+    ):
+        taken = pool.submit(serve, listener)
+        with client.wrap_socket(plain, server_hostname=name) as secure:
+            # A server judges a client's certificate after the client is done.
+            with contextlib.suppress(ssl.SSLError, ConnectionResetError):
+                assert secure.recv(100) == b"welcome"
+            return taken.result(10)
+
+
+@pytest.mark.parametrize("name", [*HOSTS["gfa1"], "localhost", "127.0.0.1", "::1"])
+def test_the_controller_commands_an_engine(folder: Path, name: str) -> None:
+    said = talk(server(folder, "ca"), client(folder, "controller"), name)
+    assert said == "welcome"
+
+
+def test_a_node_uses_the_registry(folder: Path) -> None:
+    registry = server(folder, "pullers", "hosts/hub/server")
+    puller = client(folder, "hosts/gfa1/puller")
+    assert talk(registry, puller, "hub.example.org") == "welcome"
+
+
+def test_a_server_is_known_by_its_names_alone(folder: Path) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError, match="not valid for 'gfa2'"):
+        talk(server(folder, "ca"), client(folder, "controller"), "gfa2")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (None, "peer did not return a certificate"),
+        ("hosts/gfa1/puller", "unable to get local issuer certificate"),
+        ("hosts/gfa1/server", "unsuitable certificate purpose"),
+        ("foreign", "unable to get local issuer certificate"),
+        ("expired", "certificate has expired"),
+    ],
+)
+def test_an_engine_refuses_all_but_the_controller(
+    folder: Path, name: str | None, reason: str
+) -> None:
+    leaf = wanted({})["controller"].leaf
+    make(folder.parent / "other")
+    foreign = pair(folder.parent / "other", "controller")
+    expired = authority.new_leaf(leaf, pair(folder, "ca"), terms(-826))
+    PairFile(folder / "foreign").write(foreign)
+    PairFile(folder / "expired").write(expired)
+    assert reason in talk(server(folder, "ca"), client(folder, name), "gfa1")
+
+
+def test_a_renewed_authority_and_its_copies_on_hosts_agree(tmp_path: Path) -> None:
+    folder, before = tmp_path / "pki", tmp_path / "before"
+    make(folder, -3650 + 824)
+    assert list(make(folder, -12)) == LEAVES
+    shutil.copytree(folder, before)
+    assert list(make(folder)) == ["ca.pem", "pullers.pem"]
+    for one, other in [(folder, before), (before, folder)]:
+        said = talk(server(one, "ca"), client(other, "controller"), "gfa1")
+        assert said == "welcome"
+
+
+LINKS = [
+    ("eth0", {"local": "10.0.0.11"}),
+    ("eth0", {"local": "2001:db8::11"}),
+    ("eth0", {"local": "2001:db8::abcd", "temporary": True}),
+    ("docker0", {"local": "172.17.0.1"}),
+    ("docker_gwbridge", {"local": "172.18.0.1"}),
+    ("br-0123456789ab", {"local": "172.19.0.1"}),
+    ("br-lan", {"local": "192.168.0.1"}),
+    ("veth12ab", {"local": "172.20.0.1"}),
+]
+
+
+@pytest.mark.parametrize("has_ip", [True, False])
+def test_a_host_tells_its_lasting_names(tmp_path: Path, has_ip: bool) -> None:
+    links = [{"ifname": name, "addr_info": [info]} for name, info in LINKS]
+    programs = {"hostname": "echo gfa1.example.org"}
+    if has_ip:
+        programs["ip"] = f"echo '{json.dumps([*links, {}])}'"
+    for name, line in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    script = ROOT / "collection/roles/pki/files/pki_names.py"
+    done = subprocess.run(
+        [sys.executable, str(script), '["gfa1", "10.0.0.11"]'],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not has_ip:
+        assert "Remedy: sudo apt-get install iproute2" in done.stderr
+        return
+    names = ["gfa1", "gfa1.example.org", socket.gethostname()]
+    addresses = ["10.0.0.11", "2001:db8::11", "192.168.0.1"]
+    assert json.loads(done.stdout) == sorted({*names, *addresses})
+
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Make
+      sdss.fliswarm.certificates:
+        folder: "{{ folder }}"
+        hosts: {gfa1: [gfa1, 10.0.0.11]}
+      check_mode: "{{ item.check }}"
+      diff: true
+      register: made
+      failed_when: made.changed != item.changed or (made.made == []) == item.changed
+      loop:
+        - {check: true, changed: true}
+        - {check: false, changed: true}
+        - {check: false, changed: false}
+        - {check: true, changed: false}
+"""
+
+
+def test_the_module_tells_no_key(tmp_path: Path) -> None:
+    play, folder = tmp_path / "play.yml", tmp_path / "pki"
+    play.write_text(PLAY)
+    options = [f"-efolder={folder}", f"-eansible_python_interpreter={sys.executable}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-vvv", *options, str(play)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "hosts/gfa1/server.pem: it or its key is missing" in done.stdout
+    keys = list(folder.rglob("*.key"))
+    assert len(keys) == 5
+    for key in keys:
+        body = key.read_text().splitlines()[1:-1]
+        assert not any(line in done.stdout for line in body)
+    assert "PRIVATE" not in done.stdout

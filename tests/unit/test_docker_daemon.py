@@ -1,0 +1,153 @@
+"""The parts of the module docker_daemon that need no host."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    daemon_json,
+    docker_service,
+    kept,
+)
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "daemon").glob("*.yaml"))
+
+
+def mine(text: str, mode: int = 0o644) -> kept.File:
+    """Return a file that a test may write, whoever runs it."""
+    return kept.File(text, mode, os.getuid(), os.getgid())
+
+
+def merged(case: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keys of others, and the keys that are wanted."""
+    theirs = daemon_json.foreign(case["found"], case.get("ours", {}))
+    settings = daemon_json.settings(
+        case["hosts"], case.get("options", {}), case.get("tls", False)
+    )
+    plain = {"insecure-registries": case.get("registries", [])}
+    return theirs, daemon_json.merge(theirs, settings, plain)
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_case(file: Path) -> None:
+    case = yaml.safe_load(file.read_text("utf-8"))
+    theirs, wanted = merged(case)
+    assert wanted == case["wanted"]
+    differing = daemon_json.differing(case["found"], wanted)
+    assert differing == case["differing"]
+    assert daemon_json.RELOADABLE.issuperset(differing) is case["reload"]
+    # Whatever was done, the keys of others can be told from it.
+    ours = daemon_json.ours_in(wanted, theirs)
+    assert daemon_json.foreign(wanted, ours) == theirs
+    # Once it is there, nothing is left to do.
+    assert merged({**case, "found": wanted, "ours": ours})[1] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{\n  "insecure-registries": ["10.25.1.1:5000"],\n}\n', "line 3, column 1"),
+        ("{'hosts': []}", "line 1, column 2"),
+        ("[]", "line 1, column 1"),
+    ],
+)
+def test_a_malformed_file_is_refused_by_line_and_column(text: str, where: str) -> None:
+    with pytest.raises(ValueError, match=where):
+        daemon_json.parse(text)
+
+
+@pytest.mark.parametrize("text", [None, "", "\n", "{}", "\ufeff{}"])
+def test_an_empty_file_has_no_keys(text: str | None) -> None:
+    assert daemon_json.parse(text) == {}
+
+
+def test_addresses_are_those_that_the_host_itself_reaches() -> None:
+    hosts = ["tcp://0.0.0.0:2376", "tcp://[::]:2376", "tcp://10.0.0.1:2376", "unix://"]
+    found = daemon_json.tcp_addresses({"hosts": hosts})
+    assert found == [("127.0.0.1", 2376), ("::1", 2376), ("10.0.0.1", 2376)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "command"),
+    [
+        (
+            "ExecStart=/usr/bin/dockerd -H fd:// --containerd=/run/c.sock\n",
+            "/usr/bin/dockerd --containerd=/run/c.sock",
+        ),
+        (
+            "ExecStart=/usr/sbin/dockerd -H fd:// \\\n  --containerd=/run/c.sock"
+            " $DOCKER_OPTS\n",
+            "/usr/sbin/dockerd --containerd=/run/c.sock $DOCKER_OPTS",
+        ),
+        (
+            "ExecStart=\nExecStart=/opt/dockerd --host=tcp://0.0.0.0:1 --debug\n",
+            "/opt/dockerd --debug",
+        ),
+    ],
+)
+def test_the_packaged_command_keeps_all_but_its_addresses(
+    unit: str, command: str
+) -> None:
+    assert docker_service.command_of(unit) == command
+
+
+def test_a_snap_is_told_from_a_package(tmp_path: Path) -> None:
+    assert not docker_service.is_snap(str(tmp_path))
+    snaps = tmp_path / "var/lib/snapd/snaps"
+    snaps.mkdir(parents=True)
+    (snaps / "core22_1.snap").touch()
+    assert not docker_service.is_snap(str(tmp_path))
+    (snaps / "docker_2932.snap").touch()
+    assert docker_service.is_snap(str(tmp_path))
+
+
+def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
+    file, link = tmp_path / "daemon.json", tmp_path / "link"
+    file.write_bytes(b"\xff{}")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    before = kept.read(str(link))
+    packed = kept.pack({str(link): before, "/nonexistent": None})
+    kept.write(str(link), mine("{}", 0o600))
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("{}", 0o600)
+    for path, former in kept.unpack(packed).items():
+        kept.write(path, former)
+    assert link.is_symlink()
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"\xff{}", 0o640)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"daemon.json", "link"}
+
+
+def test_folders_that_were_made_go_when_they_are_empty(tmp_path: Path) -> None:
+    paths = [str(tmp_path / "a/b/c.pem"), str(tmp_path / "a/d.pem")]
+    folders = kept.missing_folders(paths)
+    assert folders == [str(tmp_path / "a"), str(tmp_path / "a/b")]
+    for path in paths:
+        kept.write(path, mine("x"))
+    kept.write(paths[0], None)
+    kept.remove_folders(folders)
+    assert not (tmp_path / "a/b").exists()
+    assert Path(paths[1]).exists()
+
+
+def test_a_secret_shows_only_that_it_differs() -> None:
+    before, after = kept.File("old key"), kept.File("new key")
+    shown = kept.show("/k", before, after, secret=True)
+    assert "key" not in str(shown).replace("/k", "")
+    assert kept.show("/k", before, after, secret=False)["after"] == "new key"
+
+
+def test_a_record_is_for_root_alone(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    record = kept.Record("docker_daemon", store)
+    assert record.load() == {}
+    record.save({"journal": None})
+    assert record.load() == {"journal": None}
+    assert kept.records(store) == ["docker_daemon"]
+    assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "store/docker_daemon.json").stat().st_mode & 0o777 == 0o600
+    record.remove()
+    assert not (tmp_path / "store").exists()

@@ -9,14 +9,31 @@ from collections.abc import Hashable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 
 from fliswarm.errors import ConfigError
-from fliswarm.model import ActorSettings, Fleet, Limits, Node, Power, Volume
+from fliswarm.model import (
+    ActorSettings,
+    Fleet,
+    Limits,
+    Node,
+    Power,
+    TlsFiles,
+    Volume,
+)
 
 SYSTEM_CONFIG = Path("/etc/fliswarm/fliswarm.yaml")
 """Where the ``controller`` role puts the configuration."""
+
+_ADDRESSES: Mapping[str, str] = {
+    "tcp": "tcp://HOST[:PORT]",
+    "https": "https://HOST[:PORT]",
+    "unix": "unix:///PATH",
+    "ssh": "ssh://[USER@]HOST[:PORT]",
+}
+"""The ways to a Docker Engine, by scheme, as they are written."""
 
 _MEMORY = re.compile(r"[1-9][0-9]*[bkmg]?", re.IGNORECASE)
 
@@ -150,6 +167,7 @@ def load(
     *,
     environment: Mapping[str, str] = os.environ,
     nodes: list[str] | None = None,
+    certificates: bool = False,
 ) -> Fleet:
     """Read a configuration file, whole and strictly.
 
@@ -161,6 +179,9 @@ def load(
         ``OBSERVATORY`` in it chooses the site.
     nodes
         Names of the enabled nodes, instead of the file's ``enabled_nodes``.
+    certificates
+        Whether the files that ``docker-tls`` names must be there and fit, if any
+        engine needs them. Only the controller's own account may read its key.
 
     Raises
     ------
@@ -169,8 +190,11 @@ def load(
     """
     top = _Section(file, "", _read(file))
     power = _SitePower(top.section("power"))
+    tls = _docker_tls(top)
     sites = {
-        observatory: {name: _node(name, node, power) for name, node in site.sections()}
+        observatory: {
+            name: _node(name, node, power, tls) for name, node in site.sections()
+        }
         for observatory, site in top.section("nodes").sections()
     }
     observatory = _observatory(top, sites, environment)
@@ -192,6 +216,8 @@ def load(
     # The original's file has it, and the original never reads it.
     top.raw("reboot_command")
     top.done()
+    if certificates and any(node.tls for node in fleet.nodes.values()):
+        _check_certificates(top.section("docker-tls"))
     return fleet
 
 
@@ -247,16 +273,56 @@ def _observatory(
     return chosen
 
 
-def _node(name: str, node: _Section, site_power: _SitePower) -> Node:
+def _docker_tls(top: _Section) -> TlsFiles | None:
+    if not top.has("docker-tls"):
+        return None
+    section = top.section("docker-tls")
+    ca, cert, key = (Path(section.get(name, str)) for name in ("ca", "cert", "key"))
+    return TlsFiles(ca, cert, key)
+
+
+def _check_certificates(section: _Section) -> None:
+    """Refuse files that cannot be read, or with which no connection can be made."""
+    # No other command waits for this library.
+    import ssl
+
+    ca, cert, key = (section.get(name, str) for name in ("ca", "cert", "key"))
+    for name, file in (("ca", ca), ("cert", cert), ("key", key)):
+        try:
+            Path(file).read_bytes()
+        except OSError as error:
+            raise section.error(name, f"{file}: {error.strerror}") from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(ca)
+    except ssl.SSLError as error:
+        raise section.error("ca", f"{ca} holds no certificate in PEM") from error
+    try:
+        # Without one given, a password would be asked for at a terminal.
+        context.load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        problem = f"{key} is not the key, free of a password, of {cert}"
+        raise section.error("key", problem) from error
+
+
+def _node(
+    name: str, node: _Section, site_power: _SitePower, tls: TlsFiles | None
+) -> Node:
     host = node.get("host", str)
     try:
         host.encode("idna")
     except UnicodeError as error:
         raise node.error("host", f"'{host}' is not a host's name: {error}") from error
+    engine = _engine(node, host)
+    secure = engine.startswith("https://")
+    if secure and tls is None:
+        problem = f"{engine} needs the section docker-tls: {{ca, cert, key}}"
+        raise node.error("docker-client", problem)
     return Node(
         name=name,
         host=host,
-        engine=_engine(node, host),
+        engine=engine,
+        tls=tls if secure else None,
         port=node.port("port", 19995),
         user=node.optional("user", str) or "sdss",
         uid=node.optional("docker-uid", int),
@@ -269,11 +335,27 @@ def _node(name: str, node: _Section, site_power: _SitePower) -> Node:
 
 def _engine(node: _Section, host: str) -> str:
     engine = node.optional("docker-client", str) or f"tcp://{host}:2375"
-    if not engine.startswith(("tcp://", "unix://")):
-        raise node.error(
-            "docker-client", f"must begin with tcp:// or unix://, not '{engine}'"
-        )
+    scheme = engine.partition("://")[0]
+    if scheme not in _ADDRESSES:
+        known = ", ".join(_ADDRESSES.values())
+        raise node.error("docker-client", f"must be one of {known}, not '{engine}'")
+    if not _is_address(engine):
+        right = _ADDRESSES[scheme]
+        raise node.error("docker-client", f"must be {right}, not '{engine}'")
     return engine
+
+
+def _is_address(engine: str) -> bool:
+    try:
+        address = urlsplit(engine)
+        port = address.port
+    except ValueError:  # a port that is none
+        return False
+    if address.scheme == "unix":
+        return not address.netloc and len(address.path) > 1
+    # ssh would take a leading hyphen for an option.
+    words = (address.hostname or "-", address.username or "")
+    return port != 0 and not any(word.startswith("-") for word in words)
 
 
 class _SitePower:

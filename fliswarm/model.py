@@ -69,11 +69,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Who we are to Docker Engines, and whom we take for one: files in PEM.
+
+    ``ca`` is the authority that signed the engines' certificates; ``cert`` and ``key``
+    are our own.
+    """
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One camera computer, as the configuration wants it.
 
-    ``engine`` is the address of its Docker Engine (``tcp://sdss-gfa1:2375``); ``port``
-    is where its camera listens; ``user`` is the login name for ssh.
+    ``engine`` is the address of its Docker Engine (``tcp://sdss-gfa1:2375``), and
+    ``tls`` what an address with ``https://`` needs; ``port`` is where its camera
+    listens; ``user`` is the login name for ssh.
     """
 
     name: str
@@ -86,6 +100,7 @@ class Node:
     category: str | None = None
     power: Power | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,10 +134,10 @@ class LiveNode:
         )
 
     def _without_engine(self, error: EngineError) -> NodeStatus:
-        refused = isinstance(error, EngineUnreachableError) and error.host_alive
+        silent = isinstance(error, EngineUnreachableError) and not error.host_alive
         return NodeStatus(
             self.node,
-            host_alive=refused or self.link.up,
+            host_alive=not silent or self.link.up,
             engine_alive=False,
             camera_up=self.link.up,
             problem=error.problem,

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "fliswarm"
 
 LAYERS = (
     {"errors", "model", "lines"},
-    {"config", "selection", "plan", "link"},
+    {"config", "selection", "plan", "link", "ssh"},
     {"share"},
     {"engine", "camera", "host", "tron"},
     {"power"},

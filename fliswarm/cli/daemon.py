@@ -23,6 +23,7 @@ from fliswarm.control.address import default_socket
 from fliswarm.control.client import LocalControl
 from fliswarm.control.client import dial_stdio as join_stdio
 from fliswarm.errors import ConfigError, FliswarmError, NotRunningError
+from fliswarm.model import Fleet
 
 START_LIMIT = 20.0
 """Seconds for a controller to open its control socket."""
@@ -49,7 +50,7 @@ def start(
     del pid_file  # the control socket tells who listens on it
     names = split(nodes) if nodes is not None else options.nodes
     file = config.find(options.config)
-    fleet = config.load(file, nodes=names)
+    fleet = config.load(file, nodes=names, certificates=True)
     socket = fleet.control_socket or default_socket()
     if debug:
         _serve(file, names, socket, fleet.ping_timeout)
@@ -72,8 +73,11 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
     )
     engines, hosts = DockerEngines(glance), SshHosts()
 
+    def load() -> Fleet:
+        return config.load(file, nodes=names, certificates=True)
+
     async def run() -> None:
-        service = Service(lambda: config.load(file, nodes=names), engines, hosts)
+        service = Service(load, engines, hosts)
         await service.run(socket)
 
     asyncio.run(run())
@@ -89,8 +93,9 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
 def _without(name: str) -> Iterator[None]:
     """Keep a library from being imported, where it is optional.
 
-    The docker SDK imports paramiko for engines behind ssh; ours are not, and a third of
-    the controller's memory would be paramiko's and what it brings along.
+    The docker SDK imports paramiko for engines behind ssh, which we reach through the
+    system's ssh. A third of the controller's memory would be paramiko's and what it
+    brings along.
     """
     known = sys.modules.get(name)
     sys.modules[name] = None  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from fliswarm import ssh
 from fliswarm.errors import ConfigError, ControlError, NotRunningError
 
 CONNECT_LIMIT = 15
@@ -59,20 +60,8 @@ def connect(host: str | None, path: Callable[[], Path]) -> StreamControl:
     if address.scheme == "unix":
         return LocalControl(Path(address.path))
     if address.scheme == "ssh" and address.hostname:
-        name = address.hostname
-        target = f"{address.username}@{name}" if address.username else name
-        port = ("-p", str(address.port)) if address.port else ()
-        return SshControl([*_ssh(), *port, target])
+        return SshControl([*ssh.command(), *ssh.target(address)])
     raise ConfigError("FLISWARM_HOST", f"must be ssh://... or unix://..., not '{host}'")
-
-
-def _ssh() -> list[str]:
-    written = os.environ.get("FLISWARM_SSH_COMMAND", "ssh")
-    try:
-        words = shlex.split(written)
-    except ValueError as error:
-        raise ConfigError("FLISWARM_SSH_COMMAND", f"{error}: {written}") from error
-    return words or ["ssh"]
 
 
 class StreamControl:
@@ -177,10 +166,10 @@ class LocalControl(StreamControl):
 class SshControl(StreamControl):
     """A connection through ``ssh HOST fliswarm dial-stdio``."""
 
-    def __init__(self, ssh: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         super().__init__()
         options = ["-T", "-o", f"ConnectTimeout={CONNECT_LIMIT}"]
-        head, *rest = ssh
+        head, *rest = command
         try:
             self._process = subprocess.Popen(
                 [head, *options, *rest, "fliswarm", "dial-stdio"],

@@ -1,4 +1,4 @@
-"""The real Docker Engine, over TCP: the only module that imports ``docker``.
+"""The real Docker Engine: the only module that imports ``docker``.
 
 The SDK blocks, so each call runs in a thread; a connection is tried first without
 one, so that nodes that are switched off never hold a thread.
@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import docker
 import docker.constants
 import docker.errors
+import docker.tls
 import requests
 import urllib3.exceptions
 from docker.types import Mount
 
+from fliswarm.engine import tls
+from fliswarm.engine.tunnel import Tunnel
 from fliswarm.errors import (
     EngineError,
     EngineUnreachableError,
@@ -83,7 +87,7 @@ class DockerEngines:
 
     def __call__(self, node: Node) -> DockerEngine:
         """Return the engine of a node; contacts nobody yet."""
-        return DockerEngine(node.name, node.engine, self._glance, self._pool)
+        return DockerEngine(node, self._glance, self._pool)
 
     def close(self) -> None:
         """Let calls under way run to their time limits, and start no other."""
@@ -93,12 +97,12 @@ class DockerEngines:
 class DockerEngine:
     """The Docker Engine of one node; see `fliswarm.engine.protocol.Engine`."""
 
-    def __init__(
-        self, node: str, address: str, glance: float, pool: ThreadPoolExecutor
-    ) -> None:
-        self._node = node
+    def __init__(self, node: Node, glance: float, pool: ThreadPoolExecutor) -> None:
+        self._node = node.name
         self._glance = glance
-        self._address = address
+        self._address = node.engine
+        self._tls = node.tls
+        self._tunnel = Tunnel(node) if node.engine.startswith("ssh://") else None
         self._pool = pool
         self._clients: dict[int, docker.APIClient] = {}
         self._turns = asyncio.Semaphore(CALLS_LIMIT)
@@ -168,6 +172,11 @@ class DockerEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self._forget_clients()
+        if self._tunnel is not None:
+            self._tunnel.close()
+
+    def _forget_clients(self) -> None:
         clients = list(self._clients.values())
         self._clients.clear()
         for client in clients:
@@ -207,6 +216,9 @@ class DockerEngine:
 
     async def _knock(self, limit: float) -> None:
         """Find out without a thread whether anybody listens."""
+        if self._tunnel is not None:
+            await self._tunnel.knock(limit)
+            return
         address = urlsplit(self._address)
         if address.hostname is None:
             if not Path(address.path).is_socket():
@@ -214,11 +226,38 @@ class DockerEngine:
                     self._node, f"there is no socket {address.path}", host_alive=True
                 )
             return
+        writer = await self._dial(address.hostname, _port(address), limit)
+        try:
+            if self._tls is not None:
+                await self._greet(writer, address.hostname, limit)
+        finally:
+            # Nothing is left to say, and nobody waits for a node to say so too.
+            writer.transport.abort()
+
+    async def _greet(
+        self, writer: asyncio.StreamWriter, host: str, limit: float
+    ) -> None:
+        """Look at the engine's certificate. Of ours it may tell only later.
+
+        An engine writes each connection that ends before its greeting into its log.
+        """
+        assert self._tls is not None
+        try:
+            context = tls.context(self._tls)
+        except OSError as error:
+            raise EngineUnreachableError(
+                self._node,
+                f"the files of docker-tls cannot be used: {error}",
+                host_alive=True,
+            ) from error
+        with self._translated():
+            async with asyncio.timeout(limit):
+                await writer.start_tls(context, server_hostname=host)
+
+    async def _dial(self, host: str, port: int, limit: float) -> asyncio.StreamWriter:
         try:
             async with asyncio.timeout(limit):
-                _, writer = await asyncio.open_connection(
-                    address.hostname, address.port or 2375
-                )
+                return (await asyncio.open_connection(host, port))[1]
         except ConnectionRefusedError as error:
             raise EngineUnreachableError(
                 self._node,
@@ -231,7 +270,6 @@ class DockerEngine:
             raise EngineUnreachableError(
                 self._node, f"{self._address}: {reason}"
             ) from error
-        writer.close()
 
     def _client(self, limit: int) -> docker.APIClient:
         if limit not in self._clients:
@@ -243,11 +281,27 @@ class DockerEngine:
         return self._clients[limit]
 
     def _connect(self, version: str, limit: int) -> docker.APIClient:
-        client = docker.APIClient(self._address, version=version, timeout=limit)
+        client = docker.APIClient(
+            self._url(), version=version, timeout=limit, tls=self._tls_config()
+        )
         # Proxies and certificate bundles in the environment are for the Internet;
         # an engine is on the observatory's own network.
         client.trust_env = False
         return client
+
+    def _url(self) -> str:
+        if self._tunnel is not None:
+            return f"unix://{self._tunnel.socket}"
+        address = urlsplit(self._address)
+        if address.hostname is None or address.port:
+            return self._address
+        return f"{self._address.rstrip('/')}:{_port(address)}"
+
+    def _tls_config(self) -> docker.tls.TLSConfig | bool:
+        if self._tls is None:
+            return False
+        ours = str(self._tls.cert), str(self._tls.key)
+        return docker.tls.TLSConfig(ours, ca_cert=str(self._tls.ca), verify=True)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -265,15 +319,30 @@ class DockerEngine:
             KeyError,
             TypeError,
             ValueError,
+            # A greeting that failed, or was not over in time.
+            OSError,
         ) as error:
             # The next call negotiates anew: the engine may come back as another one.
-            self.close()
+            self._forget_clients()
             raise EngineUnreachableError(
                 self._node,
-                f"the Docker Engine on {self._address} does not answer as it should: "
-                f"{error!r}",
+                f"the Docker Engine on {self._address} {self._what_it_did(error)}",
                 host_alive=True,
             ) from error
+
+    def _what_it_did(self, error: BaseException) -> str:
+        """Return the end of a sentence about the engine: the first cause, no more."""
+        error = _first_cause(error)
+        if isinstance(error, ssl.SSLError) and self._tls is not None:
+            return tls.words(error, self._tls)
+        if isinstance(error, TimeoutError):
+            return "did not answer in time"
+        if isinstance(error, ConnectionError) and self._tunnel is not None:
+            return (
+                f"cannot be reached through ssh ({self._tunnel.said}); "
+                "does it run, and is the user in the group docker?"
+            )
+        return f"does not answer as it should: {error!r}"
 
     def _pull(self, api: docker.APIClient, name: str) -> Image:
         repository, tag = _split(name)
@@ -384,6 +453,21 @@ def _split(name: str) -> tuple[str, str]:
     head, slash, last = name.rpartition("/")
     repository, _, tag = last.partition(":")
     return f"{head}{slash}{repository}", tag or "latest"
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return what the libraries have put into exceptions of their own."""
+    while not isinstance(error, ssl.SSLError | TimeoutError):
+        inner = (error.__cause__, error.__context__, *error.args)
+        cause = next((one for one in inner if isinstance(one, BaseException)), None)
+        if cause is None:
+            break
+        error = cause
+    return error
+
+
+def _port(address: SplitResult) -> int:
+    return address.port or (2376 if address.scheme == "https" else 2375)
 
 
 def _number(version: str) -> tuple[int, ...]:

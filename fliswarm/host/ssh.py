@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fliswarm import ssh
 from fliswarm.errors import HostError
 from fliswarm.model import Node
 
@@ -85,6 +86,10 @@ class SshHost:
         words = bytes(errors).decode("utf-8", "replace").strip()
         raise HostError(self._node.name, f"{command}: {words or f'status {status}'}")
 
+    @property
+    def _where(self) -> str:
+        return f"ssh {self._node.user}@{self._node.host}"
+
     @contextmanager
     def _connected(self) -> Iterator[paramiko.SSHClient]:
         # A controller that reboots nothing need not hold a cryptography library.
@@ -106,8 +111,11 @@ class SshHost:
                 channel_timeout=CONNECT_LIMIT,
             )
             yield client
+        except paramiko.BadHostKeyException as error:
+            raise HostError(
+                self._node.name, f"{self._where}: {ssh.OTHER_HOST_KEY}"
+            ) from error
         except (paramiko.SSHException, OSError) as error:
-            where = f"{self._node.user}@{self._node.host}"
-            raise HostError(self._node.name, f"ssh {where}: {error}") from error
+            raise HostError(self._node.name, f"{self._where}: {error}") from error
         finally:
             client.close()

@@ -1,9 +1,10 @@
 """What every engine keeps, the twin in memory and the real one alike.
 
-The real one is used when ``FLISWARM_TEST_ENGINE`` is its address (``unix://...`` or
-``tcp://...``) and ``FLISWARM_TEST_IMAGE`` the full name of an image on it that has
-``/bin/sh``. Containers and volumes of the tests carry names of their own and are taken
-away again.
+The real one is used when ``FLISWARM_TEST_ENGINE`` is its address and
+``FLISWARM_TEST_IMAGE`` the full name of an image on it that has ``/bin/sh``. For
+``https://...``, ``FLISWARM_TEST_TLS`` is a folder with ``ca.pem``, ``controller.pem``,
+``controller.key``. Containers and volumes of the tests carry names of their own and are
+taken away again.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
-import docker
 import pytest
 
 from fliswarm.engine import Engine
@@ -27,7 +28,15 @@ from fliswarm.errors import (
     EngineUnreachableError,
     ImageUnavailableError,
 )
-from fliswarm.model import ContainerSpec, Image, Limits, Node, Observation, Volume
+from fliswarm.model import (
+    ContainerSpec,
+    Image,
+    Limits,
+    Node,
+    Observation,
+    TlsFiles,
+    Volume,
+)
 from fliswarm.plan import plan
 from tests.unit.support.site import free_port
 
@@ -96,7 +105,15 @@ async def _memory() -> AsyncIterator[Bench]:
 async def _docker(address: str) -> AsyncIterator[Bench]:
     image = os.environ["FLISWARM_TEST_IMAGE"]
     engines = DockerEngines(threads=2)
-    client = docker.APIClient(address, version="auto")
+    folder = Path(os.environ.get("FLISWARM_TEST_TLS", "."))
+    tls = TlsFiles(
+        *(folder / f for f in ("ca.pem", "controller.pem", "controller.key"))
+    )
+    node = Node("docker", "here", address, tls=tls if "https" in address else None)
+    other = engines(node)
+    await other.ping()
+    # For what the program has no word: containers of others.
+    client = other._client(60)
     theirs: list[str] = []
 
     async def foreign(name: str) -> str:
@@ -104,9 +121,9 @@ async def _docker(address: str) -> AsyncIterator[Bench]:
         theirs.append(made["Id"])
         return str(made["Id"])
 
-    bench = Bench(engines(Node("docker", "here", address)), image, foreign)
+    bench = Bench(other, image, foreign)
     # The engine labels volumes with the name of its node.
-    bench.engine = engines(Node(bench.mark, "here", address))
+    bench.engine = engines(replace(node, name=bench.mark))
     try:
         yield bench
     finally:
@@ -114,7 +131,7 @@ async def _docker(address: str) -> AsyncIterator[Bench]:
         for container in theirs:
             client.remove_container(container, force=True)
         bench.engine.close()
-        client.close()
+        other.close()
         engines.close()
 
 

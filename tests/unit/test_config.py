@@ -7,6 +7,7 @@ import pytest
 from fliswarm import config
 from fliswarm.errors import EXIT_CONFIG, ConfigError
 from fliswarm.model import Fleet, Limits, Power, Volume
+from tests.unit.support.certificates import Authority, client
 from tests.unit.support.site import original
 
 SMALL = """\
@@ -205,8 +206,44 @@ def test_an_unknown_key_that_is_like_no_other(tmp_path: Path) -> None:
         ("category: [gfa]", "category: must be text, not list ['gfa']"),
         ("docker-uid: root", "docker-uid: must be a whole number, not str 'root'"),
         (
-            "docker-client: ssh://h1",
-            "docker-client: must begin with tcp:// or unix://, not 'ssh://h1'",
+            "docker-client: http://h1",
+            "docker-client: must be one of tcp://HOST[:PORT], https://HOST[:PORT], "
+            "unix:///PATH, ssh://[USER@]HOST[:PORT], not 'http://h1'",
+        ),
+        (
+            "docker-client: h1:2375",
+            "docker-client: must be one of tcp://HOST[:PORT], https://HOST[:PORT], "
+            "unix:///PATH, ssh://[USER@]HOST[:PORT], not 'h1:2375'",
+        ),
+        (
+            "docker-client: 'tcp://'",
+            "docker-client: must be tcp://HOST[:PORT], not 'tcp://'",
+        ),
+        (
+            "docker-client: https://h1:port",
+            "docker-client: must be https://HOST[:PORT], not 'https://h1:port'",
+        ),
+        (
+            "docker-client: https://h1:0",
+            "docker-client: must be https://HOST[:PORT], not 'https://h1:0'",
+        ),
+        (
+            "docker-client: unix://docker.sock",
+            "docker-client: must be unix:///PATH, not 'unix://docker.sock'",
+        ),
+        (
+            "docker-client: ssh://-oProxyCommand=x",
+            "docker-client: must be ssh://[USER@]HOST[:PORT], "
+            "not 'ssh://-oProxyCommand=x'",
+        ),
+        (
+            "docker-client: ssh://-l@h1",
+            "docker-client: must be ssh://[USER@]HOST[:PORT], not 'ssh://-l@h1'",
+        ),
+        (
+            "docker-client: https://h1:2376",
+            "docker-client: https://h1:2376 needs the section "
+            "docker-tls: {ca, cert, key}",
         ),
         ("environment: [A]", "environment: must be a mapping, not list ['A']"),
         ("environment: {A: [1]}", "environment/A: must be text, not list [1]"),
@@ -250,6 +287,18 @@ def test_a_wrong_value_of_a_node(tmp_path: Path, change: str, problem: str) -> N
         ),
         ("power: {actor: 1}", "power/actor: must be text, not int 1"),
         ("control: /run/x", "control: must be a mapping, not str '/run/x'"),
+        ("docker-tls: {ca: /c, cert: /d}", "docker-tls/key: is missing"),
+        ("docker-tls: {ca: /c, key: /d}", "docker-tls/cert: is missing"),
+        ("docker-tls: {cert: /c, key: /d}", "docker-tls/ca: is missing"),
+        (
+            "docker-tls: {ca: /c, cert: 1, key: /d}",
+            "docker-tls/cert: must be text, not int 1",
+        ),
+        (
+            "docker-tls: {ca: /c, cert: /d, key: /e, kex: /f}",
+            "docker-tls/kex: is not a known key; did you mean 'key'?",
+        ),
+        ("docker-tls: /etc/tls", "docker-tls: must be a mapping, not str '/etc/tls'"),
         (
             "observatory: APO",
             "nodes: has no site 'APO' (observatory); it has LAB",
@@ -335,3 +384,97 @@ def test_a_mistake_at_another_site_is_found_too(tmp_path: Path) -> None:
     text = SMALL + "  APO:\n    gfa1: {host: h, prot: 1}\n"
     problem = refused(tmp_path, text)
     assert problem.startswith("f.yaml: nodes/APO/gfa1/prot: is not a known key")
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "tcp://h1:2375",
+        "tcp://h1",
+        "tcp://[::1]:2375",
+        "unix:///var/run/docker.sock",
+        "ssh://h1",
+        "ssh://me@h1:2222",
+    ],
+)
+def test_the_ways_to_an_engine(tmp_path: Path, engine: str) -> None:
+    text = SMALL.replace("h1}", f"h1, docker-client: '{engine}'}}")
+    node = load(tmp_path, text).nodes["gfa1"]
+    assert (node.engine, node.tls) == (engine, None)
+
+
+SECURE = """\
+image: flicamera
+docker-tls: {{ca: {folder}/ca.pem, cert: {folder}/cert.pem, key: {folder}/key.pem}}
+nodes:
+  LAB:
+    gfa1: {{host: h1, docker-client: https://h1:2376}}
+    gfa2: {{host: h2}}
+"""
+
+
+def certified(folder: Path) -> Fleet:
+    """Load a fleet as its controller does."""
+    file = folder / "f.yaml"
+    file.write_text(SECURE.format(folder=folder), "utf-8")
+    return config.load(file, environment={}, certificates=True)
+
+
+def test_the_files_of_tls_go_to_who_needs_them(tmp_path: Path) -> None:
+    files = client(tmp_path, Authority())
+    fleet = certified(tmp_path)
+    assert [node.tls for node in fleet.nodes.values()] == [files, None]
+
+
+def test_only_the_controller_reads_the_files_of_tls(tmp_path: Path) -> None:
+    fleet = load(tmp_path, SECURE.format(folder=tmp_path))
+    assert fleet.nodes["gfa1"].tls is not None
+
+
+def test_files_of_tls_that_nobody_needs_are_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(f"{SMALL}docker-tls: {{ca: /c, cert: /d, key: /e}}\n", "utf-8")
+    assert config.load(file, environment={}, certificates=True).nodes["gfa1"].tls is (
+        None
+    )
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+def test_a_file_of_tls_that_is_not_there(tmp_path: Path, name: str) -> None:
+    client(tmp_path, Authority())
+    missing = tmp_path / f"{name}.pem"
+    missing.unlink()
+    with pytest.raises(ConfigError) as error:
+        certified(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}/f.yaml: docker-tls/{name}: {missing}: No such file or directory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("ca", "{folder}/ca.pem holds no certificate in PEM"),
+        ("cert", "{folder}/key.pem is not the key, free of a password, of "),
+        ("key", "{folder}/key.pem is not the key, free of a password, of "),
+    ],
+)
+def test_a_file_of_tls_that_is_something_else(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    client(tmp_path, Authority())
+    (tmp_path / f"{name}.pem").write_text("nothing\n", "utf-8")
+    with pytest.raises(ConfigError, match=problem.format(folder=tmp_path)):
+        certified(tmp_path)
+
+
+@pytest.mark.parametrize("password", [b"secret", None])
+def test_a_key_that_does_not_open(tmp_path: Path, password: bytes | None) -> None:
+    authority = Authority()
+    files = client(tmp_path, authority)
+    kept = files.cert.read_bytes()
+    authority.issue(files.cert, files.key, password=password)
+    if password is None:
+        files.cert.write_bytes(kept)
+    with pytest.raises(ConfigError, match=r"docker-tls/key: .* is not the key"):
+        certified(tmp_path)

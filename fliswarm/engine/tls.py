@@ -1,0 +1,49 @@
+"""TLS between the controller and Docker Engines, and its failures in words."""
+
+from __future__ import annotations
+
+import ssl
+
+from fliswarm.model import TlsFiles
+
+OTHER_AUTHORITY = {7, 18, 19, 20, 21}
+"""OpenSSL's codes for a chain that does not end at our authority: no issuer of that
+name, no issuer of that key, or nobody but itself."""
+
+OTHER_HOST = {62, 64}
+"""OpenSSL's codes for a name, or an address, that the certificate has not."""
+
+NOT_YET_VALID = 9
+EXPIRED = 10
+
+
+def context(files: TlsFiles) -> ssl.SSLContext:
+    """Return what makes connections with these files, as they are at this moment."""
+    made = ssl.create_default_context(cafile=files.ca)
+    # Without one given, a password would be asked for at a terminal.
+    made.load_cert_chain(files.cert, files.key, password="")
+    return made
+
+
+def words(error: ssl.SSLError, files: TlsFiles) -> str:
+    """Return what an engine did, as the end of a sentence about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"shows {_certificate(error, files)}"
+    reason = error.reason or str(error)
+    _, alert, said = reason.partition("ALERT_")
+    if alert:
+        said = said.lower().replace("_", " ")
+        return f"refuses our certificate {files.cert}: {said}"
+    return f"does not speak TLS as it should: {reason.lower().replace('_', ' ')}"
+
+
+def _certificate(error: ssl.SSLCertVerificationError, files: TlsFiles) -> str:
+    if error.verify_code == EXPIRED:
+        return "an expired certificate"
+    if error.verify_code == NOT_YET_VALID:
+        return "a certificate that is not valid yet: is its clock, or ours, wrong?"
+    if error.verify_code in OTHER_AUTHORITY:
+        return f"a certificate of another authority than that of {files.ca}"
+    if error.verify_code in OTHER_HOST:
+        return "a certificate of another host"
+    return f"a certificate that is not acceptable: {error.verify_message}"

@@ -17,19 +17,18 @@ def load(role: Path, name: str) -> Any:  # noqa: ANN401  what YAML holds
     return yaml.safe_load((role / name).read_text("utf-8"))
 
 
-def spec(role: Path) -> dict[str, Any]:
-    """Return the specification of a role's only entry point."""
-    (entry,) = load(role, "meta/argument_specs.yml")["argument_specs"].values()
-    return dict(entry)
+def specs(role: Path) -> dict[str, dict[str, Any]]:
+    """Return the specifications of a role's entry points, ``main`` among them."""
+    return dict(load(role, "meta/argument_specs.yml")["argument_specs"])
 
 
 def readme(role: Path) -> str:
     """Return the README of a role."""
-    entry, defaults = spec(role), load(role, "defaults/main.yml")
-    lines = [f"# sdss.fliswarm.{role.name}", "", f"{entry['short_description']}.", ""]
-    lines += [f"- {_plain(text)}" for text in entry["description"]]
+    entries, defaults = specs(role), load(role, "defaults/main.yml")
+    main = entries.pop("main")
+    lines = [f"# sdss.fliswarm.{role.name}", "", *_words(main)]
     lines += ["", "| variable | type | default | |", "|---|---|---|---|"]
-    for name, option in entry["options"].items():
+    for name, option in main["options"].items():
         kind = option["type"]
         if "elements" in option:
             kind += f" of {option['elements']}"
@@ -37,7 +36,17 @@ def readme(role: Path) -> str:
         if "choices" in option:
             words += f" One of {', '.join(f'`{one}`' for one in option['choices'])}."
         lines.append(f"| `{name}` | {kind} | {_default(defaults[name])} | {words} |")
+    for name, entry in entries.items():
+        lines += ["", f"## Entry point `{name}`", "", *_words(entry)]
+        if entry["options"]:
+            names = ", ".join(f"`{option}`" for option in entry["options"])
+            lines += ["", f"Its variables are {names}, as above."]
     return "\n".join([*lines, ""])
+
+
+def _words(entry: dict[str, Any]) -> list[str]:
+    points = [f"- {_plain(text)}" for text in entry["description"]]
+    return [f"{entry['short_description']}.", "", *points]
 
 
 def _plain(text: str) -> str:

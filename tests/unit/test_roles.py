@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.readmes import ROLES, load, readme, spec
+from tests.readmes import ROLES, load, readme, specs
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
@@ -29,18 +29,31 @@ def test_there_are_roles() -> None:
         "controller",
         "docker_engine",
         "flicamera_image",
+        "pki",
         "registry",
     ]
 
 
 @each_role
 def test_defaults_are_those_specified(role: Path) -> None:
-    options = spec(role)["options"]
+    options = specs(role)["main"]["options"]
     assert set(options) == set(load(role, "defaults/main.yml"))
     for name, option in options.items():
         assert name.startswith(f"{role.name}_")
         assert option["type"]
         assert option["description"].strip().endswith("."), name
+
+
+@each_role
+def test_each_entry_point_is_specified(role: Path) -> None:
+    files = {file.stem for file in role.glob("tasks/*.yml")}
+    inner = {*PHASES, "make"}
+    assert files - inner == set(specs(role))
+    main = specs(role)["main"]["options"]
+    for entry in specs(role).values():
+        assert entry["short_description"]
+        assert entry["description"]
+        assert entry["options"].items() <= main.items()
 
 
 @each_role

@@ -1,11 +1,14 @@
+# shellcheck shell=sh
 # Installs fliswarm and what it needs from a tar of wheels: install.sh HOME PYTHON TAR STAMP
 set -eu
 home=$1 python=$2 tar=$3 stamp=$4
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels" "$tar"' EXIT
 tar -xf "$tar" -C "$wheels"
-# An environment made for another Python finds none of its packages.
-[ -d "$home/lib/python$python/site-packages" ] || python3 -m venv --clear "$home"
+# An environment made for another Python finds none of its packages; without a stamp its making was interrupted.
+if [ ! -d "$home/lib/python$python/site-packages" ] || [ ! -e "$home/bundle" ]; then
+    python3 -m venv --clear "$home"
+fi
 rm -f "$home/bundle"
 pip() {
     "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps "$@"
@@ -13,4 +16,5 @@ pip() {
 pip "$wheels"/*.whl
 # The same version may hold another fliswarm; of its dependencies that is never so.
 pip --force-reinstall "$wheels"/fliswarm-*.whl
+ln -sfn "$home/bin/fliswarm" /usr/local/bin/fliswarm
 echo "$stamp" >"$home/bundle"

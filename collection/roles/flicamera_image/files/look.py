@@ -45,10 +45,12 @@ def connect(registry: str) -> HTTPConnection:
     registry
         Its address and port. With TLS if the engine has a certificate for it.
     """
-    authority = Path("/etc/docker/certs.d", registry, "ca.crt")
-    if not authority.exists():
+    trust = Path("/etc/docker/certs.d", registry)
+    if not (trust / "ca.crt").exists():
         return HTTPConnection(registry, timeout=TIMEOUT)
-    context = ssl.create_default_context(cafile=str(authority))
+    context = ssl.create_default_context(cafile=str(trust / "ca.crt"))
+    if (trust / "client.cert").exists():
+        context.load_cert_chain(trust / "client.cert", trust / "client.key")
     return HTTPSConnection(registry, timeout=TIMEOUT, context=context)
 
 
@@ -81,7 +83,7 @@ def main() -> None:
         manifest, digest = get(connection, f"{name}/manifests/{tag}")
         if "config" in manifest:
             blob = manifest["config"]["digest"]
-            image, _ = get(connection, f"{name}/blobs/{blob}")
+            image, _digest = get(connection, f"{name}/blobs/{blob}")
             labels = image.get("config", {}).get("Labels") or {}
             recipe = labels.get(LABEL, "")
     except (OSError, HTTPException, ValueError) as error:

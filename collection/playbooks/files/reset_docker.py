@@ -1,0 +1,91 @@
+"""Take from this host's Docker Engine what is ours: one JSON object tells what.
+
+Run on the host as ``python3 - act|look``.
+
+``engine``
+    Whether the engine answers.
+``ours``
+    Containers, volumes and images that were removed, or would be.
+``foreign``
+    Names of the containers of others.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+API = "/var/run/docker.sock"
+
+OURS = "org.sdss.fliswarm.node"
+"""Label of containers and volumes."""
+
+IMAGES = ("org.sdss.fliswarm.recipe", "org.sdss.fliswarm.proof")
+"""Labels of images."""
+
+LIMIT = 120
+"""Seconds for the engine to answer; a camera has ten of them to end."""
+
+
+def ask(method: str, path: str) -> Any:  # noqa: ANN401  what JSON holds
+    """Ask the engine, and return what it answers.
+
+    What is not there any more, or is used by others, is as it should be.
+    """
+    connection = http.client.HTTPConnection("localhost", timeout=LIMIT)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(LIMIT)
+    connection.sock.connect(API)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        said = answer.read().decode()
+    finally:
+        connection.close()
+    fine = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT)
+    if answer.status >= http.HTTPStatus.BAD_REQUEST and answer.status not in fine:
+        sys.exit(f"Docker Engine: {method} {path}: {answer.status} {said.strip()}")
+    return json.loads(said) if method == "GET" else None
+
+
+def labelled(kind: str, label: str) -> Any:  # noqa: ANN401  what JSON holds
+    """Return the volumes or images that carry a label."""
+    words = urllib.parse.quote(json.dumps({"label": [label]}))
+    return ask("GET", f"/{kind}?filters={words}")
+
+
+def main(act: bool) -> dict[str, Any]:
+    """Look, and remove."""
+    if not Path(API).exists():
+        return {"engine": False, "ours": [], "foreign": []}
+    try:
+        containers = ask("GET", "/containers/json?all=1")
+    except OSError:
+        return {"engine": False, "ours": [], "foreign": []}
+    ours = [one for one in containers if OURS in (one["Labels"] or {})]
+    foreign = [one for one in containers if one not in ours]
+    volumes = labelled("volumes", OURS)["Volumes"] or []
+    images = {one["Id"] for label in IMAGES for one in labelled("images/json", label)}
+    if act:
+        for one in ours:
+            ask("POST", f"/containers/{one['Id']}/stop?t=10")
+            ask("DELETE", f"/containers/{one['Id']}?force=1")
+        for one in volumes:
+            ask("DELETE", f"/volumes/{one['Name']}")
+        for name in images:
+            ask("DELETE", f"/images/{name}?force=1")
+    names = [one["Names"][0].lstrip("/") for one in ours]
+    return {
+        "engine": True,
+        "ours": sorted([*names, *(one["Name"] for one in volumes), *images]),
+        "foreign": sorted(one["Names"][0].lstrip("/") for one in foreign),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1] == "act")))

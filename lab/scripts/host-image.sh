@@ -34,6 +34,11 @@ done
 # Camera computers have a USB bus, whether or not a camera is plugged in.
 echo 'd /dev/bus/usb 0755 root root' >"$root/etc/tmpfiles.d/lab.conf"
 
+# What the roles install is at hand, so that many hosts fetch it once. Nothing of it is installed.
+chroot "$root" apt-get clean
+chroot "$root" apt-get install --quiet --quiet --yes --download-only \
+    docker.io docker-registry nfs-common python3-venv >/dev/null
+
 # What the lab's own engine needs for privileged containers, the engines in its hosts need as well.
 runtime=$(dirname "$0")/oci-runtime
 if [ -n "$("$runtime" needed)" ]; then

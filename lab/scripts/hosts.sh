@@ -1,10 +1,13 @@
 #!/bin/bash
-# The hosts of the lab: containers with systemd and sshd on a network of their own.
+# The hosts of the lab and of the scenarios: containers with systemd and sshd on a network of their own.
 #
-#   hosts.sh up LABEL DIR PREFIX "NAME .."    make the network and these hosts what they are to be
-#   hosts.sh down LABEL                       remove everything that carries the label
+#   hosts.sh up LABEL DIR PREFIX "NAME .."      make the network and the lab's hosts what they are to be
+#   hosts.sh bare LABEL DIR PREFIX SET KEY "NAME[=SUITE] .."
+#                                               make new hosts that let KEY in, print name and address of each
+#   hosts.sh down LABEL [SET]                   remove everything that carries the label, or one set of hosts
 #
-# Each prints a line for each change it makes; DOCKER_HOST names the engine, DIR is the lab's state.
+# up and down print a line for each change. DOCKER_HOST names the engine, DIR holds the state of these
+# hosts, DIR/ssh/config says how to reach them. A host is a container SET-NAME; the lab's set is fliswarm-lab.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,47 +20,63 @@ address() {
     esac
 }
 
+# free PREFIX: an address above the lab's that no host has, whether that host runs or not.
+free() {
+    local taken n
+    taken=$(docker ps --all --quiet --filter network=fliswarm-lab | xargs -r docker inspect --format \
+        '{{with index .NetworkSettings.Networks "fliswarm-lab"}}{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}' \
+        2>/dev/null) || true
+    for n in {200..254}; do
+        if ! grep -qxF "$1.$n" <<<"$taken"; then
+            echo "$1.$n"
+            return
+        fi
+    done
+    echo "All addresses from $1.200 to $1.254 are taken. Remedy: molecule destroy --all" >&2
+    return 1
+}
+
 remove() {
     docker rm --force "$1" >/dev/null
     docker volume rm --force "$1" >/dev/null
     echo "removed $1"
 }
 
-# create NAME ADDRESS LABEL IMAGE DIR. Images and containers of a host's own Docker Engine need a
-# file system that is not an overlay: /var/lib/docker is a volume. The outer engine writes /etc/hosts
-# anew at each start, unless it is a file of our own.
+# create SET NAME HOSTNAME ADDRESS LABEL IMAGE DIR. Images and containers of a host's own Docker Engine need
+# a file system that is not an overlay: /var/lib/docker is a volume. The outer engine writes /etc/hosts anew
+# at each start, unless it is a file of our own.
 create() {
-    local container=fliswarm-lab-$1 hosts=$5/hosts/$1
-    mkdir -p "$5/hosts"
-    printf '%s\n' '127.0.0.1 localhost' '::1 localhost' "$2 $1" >"$hosts"
-    docker run --detach --name "$container" --hostname "$1" --label "$3" \
-        --network fliswarm-lab --ip "$2" --network-alias "$1" \
+    local container=$1-$2 hosts=$7/hosts/$2
+    mkdir -p "$7/hosts"
+    printf '%s\n' '127.0.0.1 localhost' '::1 localhost' "$4 $3" >"$hosts"
+    docker run --detach --name "$container" --hostname "$3" --label "$5" \
+        --network fliswarm-lab --ip "$4" --network-alias "$3" \
         --privileged --cgroupns private --stop-signal SIGRTMIN+3 --restart always \
         --tmpfs /run --tmpfs /run/lock --tmpfs /tmp:exec \
-        --mount "type=volume,source=$container,target=/var/lib/docker,volume-label=$3" \
-        --mount "type=volume,source=fliswarm-lab-data,target=/data,volume-label=$3" \
+        --mount "type=volume,source=$container,target=/var/lib/docker,volume-label=$5" \
+        --mount "type=volume,source=$1-data,target=/data,volume-label=$5" \
         --mount "type=bind,source=$hosts,target=/etc/hosts" \
-        "$4" >/dev/null
-    echo "created $container"
+        "$6" >/dev/null
 }
 
-# identify NAME ADDRESS DIR: let the lab's key in, and print the host's own.
+# identify CONTAINER NAMES KEY: let the key in, and print the host's own under its names.
 identify() {
-    docker exec --interactive "fliswarm-lab-$1" tee /home/lab/.ssh/authorized_keys <"$3/ssh/id_ed25519.pub" >/dev/null
-    docker exec "fliswarm-lab-$1" timeout 60 sh -c \
-        'key=/etc/ssh/ssh_host_ed25519_key.pub; until [ -s $key ]; do sleep 0.2; done; cat $key' |
-        awk -v host="$1,$2" '{ print host, $1, $2 }'
+    docker exec --interactive "$1" tee /home/lab/.ssh/authorized_keys <"$3" >/dev/null
+    docker exec "$1" timeout 60 sh -c \
+        'key=/etc/ssh/ssh_host_ed25519_key.pub; until [ -s $key ]; do sleep 0.1; done; cat $key' |
+        awk -v host="$2" '{ print host, $1, $2 }'
 }
 
-# Wait until ssh answers on every host.
+# ready DIR NAME ..: wait until ssh answers on every host.
 ready() {
-    local dir=$1 names=$2 name failed=''
+    local dir=$1 name failed=''
     declare -A waits
-    for name in $names; do
-        timeout 60 sh -c "until ssh -F '$dir/ssh/config' $name true 2>'$dir/ssh/$name.log'; do sleep 0.5; done" &
+    shift
+    for name; do
+        timeout 60 sh -c "until ssh -F '$dir/ssh/config' $name true 2>'$dir/ssh/$name.log'; do sleep 0.2; done" &
         waits[$name]=$!
     done
-    for name in $names; do
+    for name; do
         if ! wait "${waits[$name]}"; then
             failed=yes
             echo "$name does not answer over ssh: $(cat "$dir/ssh/$name.log")" >&2
@@ -98,7 +117,8 @@ up() {
         case ${state[$container]:-absent} in
         absent)
             rm -f "$dir/ssh/known_hosts"
-            create "$name" "$(address "$prefix" "$name")" "$label" "$image" "$dir"
+            create fliswarm-lab "$name" "$name" "$(address "$prefix" "$name")" "$label" "$image" "$dir"
+            echo "created $container"
             continue ;;
         running) ;;
         paused)
@@ -116,21 +136,52 @@ up() {
 
     if [ ! -e "$dir/ssh/known_hosts" ]; then
         for name in $names; do
-            identify "$name" "$(address "$prefix" "$name")" "$dir"
+            identify "fliswarm-lab-$name" "$name,$(address "$prefix" "$name")" "$dir/ssh/id_ed25519.pub"
         done >"$dir/ssh/known_hosts.new"
         mv "$dir/ssh/known_hosts.new" "$dir/ssh/known_hosts"
         echo "wrote the hosts' keys to $dir/ssh/known_hosts"
     fi
-    ready "$dir" "$names"
+    ready "$dir" $names
+}
+
+# The outer engine's name service knows hosts by their hostnames. Scenarios run beside each other and beside
+# the lab, with hosts of the same names: there the hostname is the container's name. Only one at a time takes
+# addresses.
+bare() {
+    local label=$1 dir=$2 prefix=$3 set=$4 key=$5 words=$6 word name suite
+    local -A addresses
+    exec 9<"$here/hosts.sh"
+    flock 9
+    for word in $words; do
+        name=${word%%=*}
+        suite=${word#"$name"}
+        addresses[$name]=$(free "$prefix")
+        create "$set" "$name" "$set-$name" "${addresses[$name]}" "$label" \
+            "fliswarm-lab:$("$here/images.sh" recipe ${suite#=})" "$dir"
+    done
+    exec 9<&-
+
+    for name in "${!addresses[@]}"; do
+        identify "$set-$name" "${addresses[$name]}" "$key"
+    done >"$dir/ssh/known_hosts"
+    ready "$dir" "${addresses[@]}"
+    for name in "${!addresses[@]}"; do
+        echo "$name ${addresses[$name]}"
+    done
 }
 
 down() {
-    local label=$1 ids
-    for kind in container volume network image; do
+    local label=$1 set=${2:-} ids kind
+    local filters=(--filter "label=$label") kinds='container volume network image'
+    if [ -n "$set" ]; then
+        filters+=(--filter "name=^$set-")
+        kinds='container volume'
+    fi
+    for kind in $kinds; do
         case $kind in
-        container) ids=$(docker ps --all --quiet --filter "label=$label") ;;
         image) ids=$(docker images --quiet --filter "label=$("$here/images.sh" image_label "$label")" | sort -u) ;;
-        *) ids=$(docker "$kind" ls --quiet --filter "label=$label") ;;
+        container) ids=$(docker container ls --all --quiet "${filters[@]}") ;;
+        *) ids=$(docker "$kind" ls --quiet "${filters[@]}") ;;
         esac
         [ -n "$ids" ] || continue
         case $kind in

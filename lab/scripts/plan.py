@@ -107,8 +107,8 @@ def choose_prefix(settled: str | None) -> str:
 def choose_nodes(settled: int) -> int:
     """Return the number of camera computers."""
     asked = os.environ.get("LAB_NODES") or str(settled)
-    if not asked.isdecimal() or not 1 <= int(asked) <= 200:
-        sys.exit(f"LAB_NODES must be a number from 1 to 200, not {asked}.")
+    if not asked.isdecimal() or not 1 <= int(asked) <= 180:
+        sys.exit(f"LAB_NODES must be a number from 1 to 180, not {asked}.")
     return int(asked)
 
 

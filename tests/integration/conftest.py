@@ -82,9 +82,19 @@ class Lab:
         return closing(docker.DockerClient(self.docker_host))
 
     def engine(self, node: str) -> closing[docker.DockerClient]:
-        """Return a node's own engine, from outside, over plain TCP."""
-        address = f"tcp://{self.address(node)}:2375"
-        return closing(docker.DockerClient(address, timeout=20))
+        """Return a node's own engine, from outside, as the controller."""
+        pki = ROOT / ".lab" / "pki"
+        tls = docker.tls.TLSConfig(
+            client_cert=(str(pki / "controller.pem"), str(pki / "controller.key")),
+            ca_cert=str(pki / "ca.pem"),
+            verify=True,
+        )
+        address = f"https://{self.address(node)}:2376"
+        # Asked for no version, it makes no connection yet.
+        client = docker.DockerClient(address, version="1.41", tls=tls, timeout=20)
+        # An authority named in the environment is for the Internet.
+        client.api.trust_env = False
+        return closing(client)
 
     def fleet(self) -> dict[str, dict[str, Any]]:
         """Return what ``status --json`` says, by node."""

@@ -68,7 +68,7 @@ def test_status_has_the_keywords_in_order(client: Client, fleet: Lab) -> None:
     assert replies[1] == f"i enabledNodes={','.join(fleet.nodes)}"
     for node in fleet.nodes:
         address = fleet.address(node)
-        found = f"i node={node},{address},tcp://{address}:2375,T,T"
+        found = f"i node={node},{address},https://{address}:2376,T,T"
         at = replies.index(found)
         assert re.fullmatch(rf"d container={node},[0-9a-f]{{12}}", replies[at + 1])
         assert replies[at + 2] == f"d volume={node},data,T,/data"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.conftest import Lab
+from tests.integration.conftest import ROOT, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -12,8 +12,9 @@ pytestmark = pytest.mark.lab
 def test_a_real_engine_keeps_the_contract(fleet: Lab) -> None:
     manager = fleet.address("manager")
     done = fleet.run(
-        *("pytest", "-q", "tests/contract"),
-        FLISWARM_TEST_ENGINE=f"tcp://{manager}:2375",
+        *("pytest", "-q", "tests/contract/test_engine.py"),
+        FLISWARM_TEST_ENGINE=f"https://{manager}:2376",
+        FLISWARM_TEST_TLS=str(ROOT / ".lab" / "pki"),
         FLISWARM_TEST_IMAGE=f"{manager}:5000/sdss/flicamera:latest",
     )
     assert done.code == 0, done.out

@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLE := .cache/original
+IMPORTER := .cache/importer
 SSH := ssh -F .lab/ssh/config
 MANAGER := FLISWARM_HOST=ssh://manager FLISWARM_SSH_COMMAND="$(SSH)"
 
-.PHONY: help demo demo-down test lint unit lab integration bench
+.PHONY: help demo demo-down test lint unit molecule collection lab integration bench
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +16,8 @@ help:
 	@echo "make demo-down  take it away again"
 	@echo "make test       run all checks and all tests"
 	@echo "make lint       run the checks alone"
+	@echo "make collection  check the Ansible collection as it is published"
+	@echo "make molecule   test the collection's roles on bare hosts; SCENARIO=name for one"
 	@echo "make bench      measure against sdss-fliswarm 0.7, in one run"
 
 demo: lab
@@ -27,7 +30,8 @@ demo: lab
 demo-down: $(VENV)/installed
 	$(BIN)/ansible-playbook lab/down.yml
 
-test: lint unit integration
+# The lab first: with it comes the Docker Engine that some of the unit tests start.
+test: lint lab unit collection integration molecule
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check
@@ -38,20 +42,35 @@ lint: $(VENV)/tested
 unit: $(VENV)/tested
 	$(BIN)/pytest tests/unit tests/contract tests/robust tests/oracle tests/test_layers.py
 
+# The collection as others get it: built, installed elsewhere, judged by Galaxy's own checks.
+collection: $(VENV)/tested $(IMPORTER)/installed
+	@command -v shellcheck >/dev/null || apt-get install --yes --quiet shellcheck
+	$(BIN)/pytest tests/collection -o faulthandler_timeout=600
+
 integration: $(VENV)/tested lab
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest tests/integration -o faulthandler_timeout=900
+
+# Each scenario on hosts of its own, on the lab's engine; molecule/README.md.
+molecule: $(VENV)/tested lab
+	$(BIN)/python -m tests.scenarios $(SCENARIO)
 
 # The original runs ping; iptables lets the addresses of dead nodes swallow everything.
 bench: $(VENV)/tested $(ORACLE)/installed lab
 	@command -v ping iptables >/dev/null || apt-get install --yes --quiet iputils-ping iptables
-	$(BIN)/fliswarm up -i inventory/lab
+	LAB_TRANSPORT=tcp $(BIN)/fliswarm up -i inventory/lab
 	@status=0; $(BIN)/python -m bench $(ORACLE) --lab || status=$$?; \
 	echo "the lab's cameras, back as they were:"; \
 	$(BIN)/fliswarm up -i inventory/lab && exit $$status
+	$(BIN)/python -m bench.site
 
 $(ORACLE)/installed:
 	$(PYTHON) -m venv $(ORACLE)
 	$(ORACLE)/bin/pip install --quiet sdss-fliswarm==0.7.0
+	@touch $@
+
+$(IMPORTER)/installed:
+	$(PYTHON) -m venv $(IMPORTER)
+	$(IMPORTER)/bin/pip install --quiet 'antsibull-changelog>=0.29,<1' 'galaxy-importer>=0.4.40,<0.5'
 	@touch $@
 
 lab: $(VENV)/installed

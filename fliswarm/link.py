@@ -179,7 +179,8 @@ class Link(asyncio.BufferedProtocol):
                 if silent >= self._silence:
                     self._suspect = True
                     self.drop(f"silent for {silent:.0f} s")
-                elif silent >= pause:
+                elif silent >= pause / 2:
+                    # Not the whole of it: its last answer came just after a question.
                     self._ask()
             else:
                 return

@@ -236,10 +236,16 @@ def numbers(user: str, group: str | None, check: bool) -> tuple[int, int]:
 
 def homed(path: str, check: bool) -> str:
     """Return a path; in a dry run the user in whose home it is may be missing."""
-    found = os.path.expanduser(path)  # noqa: PTH111  Path's raises when there is none
-    if found.startswith("~") and not check:
-        raise ProblemError(f"{path}: there is no such user. Nothing was changed.")
-    return found
+    user, slash, rest = path.partition("/")
+    if not user.startswith("~"):
+        return path
+    try:
+        return pwd.getpwnam(user[1:]).pw_dir + slash + rest
+    except KeyError as error:
+        if check:
+            return path
+        message = f"{path}: there is no such user. Nothing was changed."
+        raise ProblemError(message) from error
 
 
 def with_block(text: str, block: str) -> str:

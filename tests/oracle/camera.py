@@ -10,6 +10,8 @@ import click
 from clu.actor import JSONActor
 from clu.parsers.click import CluCommand, CluGroup, command_parser
 
+from tests.unit.support.site import free_port
+
 NASTY: dict[str, object] = {
     "semicolon": "a;b",
     "comma": "a,b",
@@ -38,7 +40,7 @@ class Camera:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.port = 0
+        self.port = free_port()
         self.received: list[str] = []
         self.images = 0
         hook = sys.excepthook
@@ -50,12 +52,11 @@ class Camera:
         self._actor.camera = self
 
     async def start(self) -> Camera:
-        """Begin to listen, on the port it had before if there was one."""
+        """Begin to listen."""
         self._actor.server.port = self.port
         await self._actor.start()
         # Its own handler raises at each client that leaves.
         asyncio.get_running_loop().set_exception_handler(_ignore)
-        self.port = self._actor.server._server.sockets[0].getsockname()[1]
         return self
 
     async def close(self) -> None:

@@ -46,7 +46,7 @@ LOSSLESS = {
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[World]:
     async with world(tmp_path) as started:
-        await until(lambda: started.output.count("camera connected") == 3)
+        await started.printed("camera connected", 3)
         yield started
 
 
@@ -133,7 +133,7 @@ def nasty(
 
     async def ask() -> list[str]:
         async with world(tmp_path_factory.mktemp("nasty")) as running:
-            await until(lambda: "gfa1: camera connected" in running.output)
+            await running.printed("gfa1: camera connected")
             async with user(running) as client:
                 return await client.command("1 talk -n gfa1 nasty")
 
@@ -303,7 +303,7 @@ async def test_no_hub_at_the_start(tmp_path: Path) -> None:
         await running.start()
         await running.run(OURS)
         async with user(running) as client:
-            await until(lambda: "gfa1: camera connected" in running.output)
+            await running.printed("gfa1: camera connected")
             assert (await client.command("1 talk -n gfa1 quiet"))[-1] == ": "
             await running.hub.start()
             assert await client.seen(r'0 0 i text="Tron connected')

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -209,12 +210,14 @@ class World:
             await engine.close()
         await self.hub.close()
 
-    async def printed(self, text: str) -> None:
+    async def printed(self, text: str, count: int = 1) -> None:
         """Wait until our own program has printed a text; the original does not."""
-        if self.ours:
-            async with asyncio.timeout(20):
-                while text not in self.output:
-                    await asyncio.sleep(0.1)
+        if not self.ours:
+            return
+        deadline = time.monotonic() + 20
+        while self.output.count(text) < count:
+            assert time.monotonic() < deadline, self.output
+            await asyncio.sleep(0.01)
 
     def neutral(self, text: str) -> str:
         """Return a text without the ports and paths of this world."""

@@ -102,6 +102,9 @@ class LiveFleet:
     async def reload(self, desired: Fleet) -> list[str]:
         """Follow a new configuration; only nodes that differ lose their connections.
 
+        The link to a camera, with the commands under way on it, stays where the camera
+        is: a node whose engine is reached in another way goes on with its exposure.
+
         Returns
         -------
         names
@@ -114,14 +117,23 @@ class LiveFleet:
             if before.nodes.get(name) != desired.nodes.get(name)
         ]
         gone = [self._nodes[name] for name in changed if name in self._nodes]
+        links = {
+            live.node.name: live.link
+            for live in gone
+            if _same_camera(live.node, desired.nodes.get(live.node.name))
+        }
         # In one step, so that no other reload finds a fleet half changed.
         self._nodes = {
-            name: self._live(node) if name in changed else self._nodes[name]
+            name: self._live(node, links.get(name))
+            if name in changed
+            else self._nodes[name]
             for name, node in desired.nodes.items()
         }
         self._enabled = set(desired.enabled)
         self._known = set(desired.enabled)
-        await asyncio.gather(*(node.close() for node in gone))
+        await asyncio.gather(
+            *(live.close(link=live.node.name not in links) for live in gone)
+        )
         self.start()
         return changed
 
@@ -302,7 +314,18 @@ class LiveFleet:
 
         return await asyncio.gather(*map(one, nodes))
 
-    def _live(self, node: Node) -> LiveNode:
+    def _live(self, node: Node, link: CameraLink | None = None) -> LiveNode:
+        name, listener = node.name, self._listener
+        return LiveNode(
+            node,
+            self._connect(node),
+            link or self._link(node),
+            self._reach(node),
+            self._patience,
+            lambda up, problem: listener.engine_changed(name, up=up, problem=problem),
+        )
+
+    def _link(self, node: Node) -> CameraLink:
         name, listener = node.name, self._listener
         link = CameraLink(
             name,
@@ -316,14 +339,12 @@ class LiveFleet:
             heartbeat=self._patience.heartbeat,
             silence=self._patience.silence,
         )
-        return LiveNode(
-            node,
-            self._connect(node),
-            link,
-            self._reach(node),
-            self._patience,
-            lambda up, problem: listener.engine_changed(name, up=up, problem=problem),
-        )
+        return link
+
+
+def _same_camera(before: Node, after: Node | None) -> bool:
+    """Return whether the camera of a node is where it was."""
+    return after is not None and (before.host, before.port) == (after.host, after.port)
 
 
 def _settle(node: LiveNode, exchange: Exchange, limit: float | None) -> TalkResult:

@@ -94,11 +94,15 @@ class LiveNode:
         self._away: EngineUnreachableError | None = None
         self._watch: asyncio.Task[None] | None = None
 
-    async def close(self) -> None:
-        """Give back connections; what runs on the node keeps running."""
+    async def close(self, *, link: bool = True) -> None:
+        """Give back connections; what runs on the node keeps running.
+
+        Without ``link``, that to its camera stays, for the node that takes its place.
+        """
         if self._watch is not None:
             self._watch.cancel()
-        await self.link.close()
+        if link:
+            await self.link.close()
         self._engine.close()
 
     async def status(

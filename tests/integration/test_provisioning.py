@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,34 @@ def test_a_second_run_changes_nothing(fleet: Lab) -> None:
     changed = recap(fleet.run("ansible-playbook", *SITE, limit=900))
     assert set(changed) == {"localhost", "lab-manager", *fleet.nodes}
     assert not any(changed.values()), changed
+
+
+def cameras(lab: Lab) -> list[str]:
+    """Return process and start of each camera's container, as its host tells them."""
+    what = "{{.State.Pid}} {{.State.StartedAt}} {{.RestartCount}}"
+    asked = [
+        lab.ssh(name, f"sudo docker inspect --format '{what}' flicamera-{name}")
+        for name in lab.nodes
+    ]
+    assert all(done.code == 0 for done in asked), asked
+    return [done.out for done in asked]
+
+
+def test_the_transport_changes_beneath_an_exposure(fleet: Lab) -> None:
+    """To each of the others and back: a variable and a run."""
+    before = cameras(fleet)
+    with ThreadPoolExecutor(1) as pool:
+        exposure = pool.submit(fleet.fliswarm, "talk", "--strict", "expose", "45")
+        for transport in ("ssh", "tcp", "tls"):
+            changed = recap(
+                fleet.run("ansible-playbook", *SITE, limit=900, LAB_TRANSPORT=transport)
+            )
+            assert all(changed[name] for name in ("lab-manager", *fleet.nodes)), changed
+            assert transport != "ssh" or not exposure.done()
+            assert cameras(fleet) == before, transport
+            known = fleet.fleet()
+            assert all(node["docker_alive"] for node in known.values()), known
+        assert exposure.result().code == 0, exposure.result()
 
 
 def test_a_dry_run_shows_what_the_run_does(

@@ -10,7 +10,7 @@ import pytest
 
 from fliswarm.errors import ConfigError
 from fliswarm.model import ActorSettings, Node
-from tests.unit.support.camera import RawCamera
+from tests.unit.support.camera import RawCamera, line, silent
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import Observatory, observatory
 from tests.unit.support.site import fleet, free_port, listening
@@ -77,18 +77,19 @@ async def reload(running: Observatory, how: str) -> str:
 async def test_a_reload_changes_only_what_differs(tmp_path: Path) -> None:
     camera = await RawCamera().start()
     other = await RawCamera().start()
+    moved = await RawCamera().start()
     ports = {"gfa1": camera.port, "gfa2": other.port}
     async with observatory(ports, tmp_path / "c.sock") as running:
         await until(lambda: camera.connections and other.connections)
         assert await reload(running, "") == ': text="changed: nothing"'
         nodes: dict[str, Node] = dict(running.desired.nodes)
-        nodes["gfa2"] = replace(nodes["gfa2"], user="other")
+        nodes["gfa2"] = replace(nodes["gfa2"], port=moved.port)
         nodes["gfa3"] = replace(nodes["gfa1"], name="gfa3")
         running.desired = replace(
             running.desired, nodes=nodes, enabled=("gfa1", "gfa2", "gfa3")
         )
         assert await reload(running, "") == ': text="changed: gfa2, gfa3"'
-        await until(lambda: other.connections == 2)
+        await until(lambda: moved.connections == 1)
         # gfa1 keeps its own connection; the second is that of gfa3.
         await until(lambda: camera.connections == 2)
         running.desired = replace(
@@ -99,8 +100,28 @@ async def test_a_reload_changes_only_what_differs(tmp_path: Path) -> None:
         assert "i enabledNodes=gfa1" in await client.command("1 status")
         await client.close()
         assert camera.connections == 2
+    for one in (camera, other, moved):
+        await one.close()
+
+
+async def test_an_exposure_goes_on_while_its_engine_gets_another_address(
+    tmp_path: Path,
+) -> None:
+    camera = await RawCamera(silent).start()
+    async with observatory({"gfa1": camera.port}, tmp_path / "c.sock") as running:
+        await until(lambda: camera.connections)
+        client = await Client.connect(running.port)
+        client.send("5 talk -n gfa1 expose 60")
+        await until(lambda: camera.asked("expose 60"))
+        node = replace(running.desired.nodes["gfa1"], engine="ssh://gfa1")
+        running.desired = replace(running.desired, nodes={"gfa1": node})
+        assert await reload(running, "") == ': text="changed: gfa1"'
+        camera.send(line(camera.asked("expose 60")[0], ":"))
+        while not (said := await client.readline()).startswith("1 5 :"):
+            assert said
+        assert camera.connections == 1
+        await client.close()
     await camera.close()
-    await other.close()
 
 
 async def test_a_wrong_file_changes_nothing(tmp_path: Path) -> None:

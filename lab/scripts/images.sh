@@ -58,14 +58,16 @@ image_label() {
 # The package lists and some packages stay, so that a host installs them without fetching anything. Two
 # scenarios may ask for one image at once.
 host() {
-    local label=$1 suite=${2:-$VERSION_CODENAME} image
+    local label=$1 suite=${2:-$VERSION_CODENAME} image made
     image=fliswarm-lab:$(recipe "$suite")
     exec 8<"$here/images.sh"
     flock 8
     if ! docker image inspect "$image" >/dev/null 2>&1; then
-        rootfs "$suite" "$host_packages" - --skip=cleanup/apt/lists,cleanup/apt/cache --customize-hook="$here/host-image.sh" |
+        # It gets its name when it is whole: an import takes what there is of an archive that was cut off.
+        made=$(rootfs "$suite" "$host_packages" - --skip=cleanup/apt/lists,cleanup/apt/cache --customize-hook="$here/host-image.sh" |
             docker import --change "LABEL $(image_label "$label")" --change 'ENV container=docker' \
-                --change 'CMD ["/sbin/init"]' - "$image" >/dev/null
+                --change 'CMD ["/sbin/init"]' -)
+        docker tag "$made" "$image"
         echo "built the image $image"
     fi
     exec 8<&-

@@ -158,6 +158,21 @@ def swap_key(folder: Path) -> None:
     shutil.copy(folder / "controller.key", folder / f"{SERVER}.key")
 
 
+def test_a_host_gets_no_certificate_for_another() -> None:
+    """Whatever it says of itself."""
+    reserved = {"gfa1": ["gfa1", "10.0.0.1"], "hub": ["hub", "2001:db8::1"]}
+    said = ["gfa1", "10.0.0.1", "HUB", "2001:DB8:0::1", "spare"]
+    leaf = wanted({"gfa1": said}, reserved)["hosts/gfa1/server"].leaf
+    assert leaf.covers == {
+        *("gfa1", "10.0.0.1", "spare"),
+        *("localhost", "127.0.0.1", "::1"),
+    }
+    # Two names of the inventory may be one computer.
+    shared = {"gfa1": ["gfa1", "10.0.0.1"], "hub": ["hub", "10.0.0.1"]}
+    leaf = wanted({"gfa1": ["gfa1", "10.0.0.1"]}, shared)["hosts/gfa1/server"].leaf
+    assert "10.0.0.1" in leaf.covers
+
+
 def take_from_elsewhere(folder: Path) -> None:
     other = folder.parent / "other"
     make(other)

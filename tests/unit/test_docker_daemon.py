@@ -29,7 +29,8 @@ def merged(case: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         case["hosts"], case.get("options", {}), case.get("tls", False)
     )
     plain = {"insecure-registries": case.get("registries", [])}
-    return theirs, daemon_json.merge(theirs, settings, plain)
+    trusted = {"insecure-registries": case.get("trusted", [])}
+    return theirs, daemon_json.merge(theirs, settings, plain, trusted)
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
@@ -37,9 +38,8 @@ def test_case(file: Path) -> None:
     case = yaml.safe_load(file.read_text("utf-8"))
     theirs, wanted = merged(case)
     assert wanted == case["wanted"]
-    differing = daemon_json.differing(case["found"], wanted)
-    assert differing == case["differing"]
-    assert daemon_json.RELOADABLE.issuperset(differing) is case["reload"]
+    assert daemon_json.differing(case["found"], wanted) == case["differing"]
+    assert daemon_json.reloadable(case["found"], wanted) is case["reload"]
     # Whatever was done, the keys of others can be told from it.
     ours = daemon_json.ours_in(wanted, theirs)
     assert daemon_json.foreign(wanted, ours) == theirs
@@ -71,6 +71,14 @@ def test_addresses_are_those_that_the_host_itself_reaches() -> None:
     assert found == [("127.0.0.1", 2376), ("::1", 2376), ("10.0.0.1", 2376)]
 
 
+@pytest.mark.parametrize("tls", [True, False])
+def test_addresses_without_a_port_have_that_of_docker(*, tls: bool) -> None:
+    hosts = ["tcp://", "tcp://0.0.0.0", "tcp://[::1]", "tcp://dome/"]
+    found = daemon_json.tcp_addresses({"hosts": hosts, "tls": tls})
+    names = ["127.0.0.1", "127.0.0.1", "::1", "dome"]
+    assert found == [(name, 2376 if tls else 2375) for name in names]
+
+
 @pytest.mark.parametrize(
     ("unit", "command"),
     [
@@ -86,6 +94,12 @@ def test_addresses_are_those_that_the_host_itself_reaches() -> None:
         (
             "ExecStart=\nExecStart=/opt/dockerd --host=tcp://0.0.0.0:1 --debug\n",
             "/opt/dockerd --debug",
+        ),
+        (
+            "ExecStart=/usr/bin/dockerd -H fd://\nExecStart=\n"
+            "ExecStart=/usr/bin/dockerd --data-root=/data -H tcp://:1"
+            " --host-gateway-ip 10.0.0.1\n",
+            "/usr/bin/dockerd --data-root=/data --host-gateway-ip 10.0.0.1",
         ),
     ],
 )

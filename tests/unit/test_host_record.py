@@ -38,6 +38,19 @@ def test_what_there_is_and_what_lacks(tmp_path: Path) -> None:
     assert store.stat().st_mode & 0o777 == 0o700
 
 
+def test_folders_that_were_empty_are_told(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    (theirs / "image").touch()
+    folders = [str(theirs), str(ours)]
+    assert record(tmp_path / "s", folders=folders)["own_folders"] == [str(ours)]
+    ours.mkdir()
+    (ours / "image").touch()
+    for state in ("kept", "restored"):
+        said = record(tmp_path / "s", folders=folders, state=state, check=True)
+        assert said["own_folders"] == [str(ours)]
+
+
 def test_the_first_sight_counts(tmp_path: Path) -> None:
     """What an earlier run has installed does not pass for what the host had."""
     record(tmp_path, packages=["no-such-package"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import signal
 import stat
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -199,6 +201,50 @@ def test_a_block_leaves_the_rest_alone(host: Host) -> None:
     assert path.read_text() == "127.0.0.1 localhost\n10.9.9.9 theirs\n"
 
 
+def test_a_block_whose_last_line_has_no_end_is_replaced(host: Host) -> None:
+    path = host.root / "keys"
+    block = {"path": str(path), "block": "old"}
+    host.run(blocks=[block])
+    path.write_text(path.read_text().rstrip("\n"))
+    host.run(blocks=[{**block, "block": "new"}])
+    assert path.read_text() == "# BEGIN fliswarm\nnew\n# END fliswarm\n"
+    # One that came twice, by an editor say, leaves with the other.
+    path.write_text(path.read_text() * 2)
+    host.run(state="absent")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("link", ["inner", "inner/keys"])
+def test_root_follows_no_link_in_a_home(host: Host, link: str) -> None:
+    """A user's own link would have root write to what is not the user's."""
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    place = Path(tempfile.mkdtemp(dir=home))
+    theirs = host.root / "theirs"
+    theirs.mkdir(mode=0o755)
+    inner = f"~{ME}/{place.name}/inner"
+    wanted: dict[str, Any] = {
+        "folders": [{"path": inner, "owner": ME, "mode": "0700"}],
+        "blocks": [{"path": f"{inner}/keys", "block": "k", "owner": ME}],
+    }
+    try:
+        (place / link).parent.mkdir(exist_ok=True)
+        (place / link).symlink_to(theirs if link == "inner" else theirs / "keys")
+        failed = host.run(**wanted, diff=True)
+        assert failed["msg"] == f"{place / link} is a link. Nothing was changed."
+        (place / link).unlink()
+        assert host.run(**wanted)["changed"]
+        shutil.rmtree(place / "inner")
+        (place / "inner").symlink_to(theirs)
+        for arguments in (wanted, {"state": "absent"}):
+            assert "is a link" in host.run(**arguments)["msg"]
+        assert stat.S_IMODE(theirs.stat().st_mode) == 0o755
+        assert not list(theirs.iterdir())
+        (place / "inner").unlink()
+        assert host.run(state="absent")["changed"]
+    finally:
+        shutil.rmtree(place)
+
+
 def test_a_file_made_for_a_block_goes_with_it(host: Host) -> None:
     block = {"path": str(host.root / "keys"), "block": "k", "owner": ME}
     host.run(blocks=[block])
@@ -206,6 +252,16 @@ def test_a_file_made_for_a_block_goes_with_it(host: Host) -> None:
     assert "k\n" in host.tree()["keys"]
     assert host.run(blocks=[{**block, "block": ""}])["changed"]
     assert "keys" not in host.tree()
+
+
+def test_what_was_never_run_is_not_undone(host: Host) -> None:
+    """The run was stopped before its commands."""
+    (host.root / "new").mkdir()
+    (host.root / "new/z").touch()
+    files = [host.file("a", "1\n"), host.file("new/z/z", "z\n")]
+    assert host.run(files=files, undo=[["false"]])["failed"]
+    assert host.run(state="absent")["changed"]
+    assert host.tree() == {"new/z": ""}
 
 
 def test_undo_comes_before_the_files_go_and_once(host: Host) -> None:

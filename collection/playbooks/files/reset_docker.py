@@ -7,7 +7,8 @@ Run on the host as ``python3 - act|look``.
 ``ours``
     Containers, volumes and images that were removed, or would be.
 ``foreign``
-    Names of the containers of others.
+    What others have there: containers, and volumes that none of ours uses. Where the
+    engine does not answer, the folder in which there are any.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ OURS = "org.sdss.fliswarm.node"
 
 IMAGES = ("org.sdss.fliswarm.recipe", "org.sdss.fliswarm.proof")
 """Labels of images."""
+
+DATA = Path("/var/lib/docker")
 
 LIMIT = 120
 """Seconds for the engine to answer; a camera has ten of them to end."""
@@ -59,22 +62,37 @@ def labelled(kind: str, label: str) -> Any:  # noqa: ANN401  what JSON holds
     return ask("GET", f"/{kind}?filters={words}")
 
 
+def silent() -> dict[str, Any]:
+    """Return what can be told of an engine that does not answer."""
+    folders = (DATA / "containers", DATA / "volumes")
+    filled = [
+        f"{folder} (Docker Engine does not answer)"
+        for folder in folders
+        if folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir())
+    ]
+    return {"engine": False, "ours": [], "foreign": filled}
+
+
 def main(act: bool) -> dict[str, Any]:
     """Look, and remove."""
     if not Path(API).exists():
-        return {"engine": False, "ours": [], "foreign": []}
+        return silent()
     try:
         containers = ask("GET", "/containers/json?all=1")
     except OSError:
-        return {"engine": False, "ours": [], "foreign": []}
+        return silent()
     ours = [one for one in containers if OURS in (one["Labels"] or {})]
-    foreign = [one for one in containers if one not in ours]
+    used = {mount.get("Name") for one in ours for mount in one["Mounts"]}
     volumes = labelled("volumes", OURS)["Volumes"] or []
+    used.update(one["Name"] for one in volumes)
+    others = [one["Names"][0].lstrip("/") for one in containers if one not in ours]
+    every = ask("GET", "/volumes")["Volumes"] or []
+    others += [f"volume {one['Name']}" for one in every if one["Name"] not in used]
     images = {one["Id"] for label in IMAGES for one in labelled("images/json", label)}
     if act:
         for one in ours:
             ask("POST", f"/containers/{one['Id']}/stop?t=10")
-            ask("DELETE", f"/containers/{one['Id']}?force=1")
+            ask("DELETE", f"/containers/{one['Id']}?force=1&v=1")
         for one in volumes:
             ask("DELETE", f"/volumes/{one['Name']}")
         for name in images:
@@ -83,7 +101,7 @@ def main(act: bool) -> dict[str, Any]:
     return {
         "engine": True,
         "ours": sorted([*names, *(one["Name"] for one in volumes), *images]),
-        "foreign": sorted(one["Names"][0].lstrip("/") for one in foreign),
+        "foreign": sorted(others),
     }
 
 

@@ -49,7 +49,9 @@ class Wanted(NamedTuple):
     leaf: Leaf
 
 
-def wanted(hosts: Mapping[str, object]) -> dict[str, Wanted]:
+def wanted(
+    hosts: Mapping[str, object], reserved: Mapping[str, object] = {}
+) -> dict[str, Wanted]:
     """Return the leaves that a site has to have, by their files without suffix.
 
     Parameters
@@ -57,10 +59,16 @@ def wanted(hosts: Mapping[str, object]) -> dict[str, Wanted]:
     hosts
         Inventory names, and for each the list of the names and addresses by
         which it is reached.
+    reserved
+        Inventory names, and for each those that no other host may have.
     """
     leaves = {"controller": Wanted("ca", Leaf("controller", CLIENT))}
+    known = {host: _covers(host, names) for host, names in reserved.items()}
     for host, names in sorted(hosts.items()):
-        server, puller = Leaf(host, SERVER, _covers(host, names)), Leaf(host, CLIENT)
+        own = known.get(host, frozenset()).union(map(authority.normal, HERE))
+        others = frozenset().union(*known.values()) - own
+        server = Leaf(host, SERVER, _covers(host, names) - others)
+        puller = Leaf(host, CLIENT)
         leaves[f"hosts/{host}/server"] = Wanted("ca", server)
         leaves[f"hosts/{host}/puller"] = Wanted("pullers", puller)
     return leaves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
     daemon_json,
@@ -12,6 +12,9 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils import (
 from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
 
 CONFIG = docker_service.CONFIG
+
+Heard = Callable[[], str]
+"""Returns where a daemon does not answer as it should, empty when it does."""
 
 
 class RefusedError(Exception):
@@ -43,6 +46,7 @@ class Found:
                 f"{CONFIG} is not valid JSON: {error}. It was left alone."
             ) from error
         self.running = docker_service.active("docker.service")
+        self.listening = docker_service.active("docker.socket")
 
     def look_at(self, paths: Iterable[str]) -> None:
         """Read files, and find out what they were before a run that was interrupted."""
@@ -94,15 +98,15 @@ class Change:
 
     def action(self, only_read_at_start: set[str], answers: bool) -> str:
         """Return what the daemon needs: restarted, reloaded or none."""
-        keys = daemon_json.differing(self.found.daemon, self.daemon)
+        before, after = self.found.daemon, self.daemon
         if (
             self.found.interrupted
             or not answers
             or only_read_at_start.intersection(self.paths)
-            or not daemon_json.RELOADABLE.issuperset(keys)
+            or not daemon_json.reloadable(before, after)
         ):
             return "restarted"
-        return "reloaded" if keys else "none"
+        return "reloaded" if daemon_json.differing(before, after) else "none"
 
     def journal(self) -> dict[str, Any]:
         """Return what the next run needs to know if this one is interrupted."""
@@ -112,18 +116,30 @@ class Change:
             written.setdefault(CONFIG, []).extend(texts)
         return {"before": kept.pack(self.found.before), "written": written}
 
-    def apply(self, action: str, timeout: float) -> str:
-        """Write and let the daemon take it; return what went wrong."""
+    def apply(self, action: str, heard: Heard) -> str:
+        """Write and let the daemon take it; return what went wrong.
+
+        Parameters
+        ----------
+        action
+            What the daemon needs.
+        heard
+            Returns where the daemon does not answer as it should, empty when it does.
+        """
         if action == "restarted" and self.found.running:
             self._keep_containers(self.found.before[CONFIG])
-        return _settle(self.wanted, self.daemon, action, timeout)
+        return _settle(self.wanted, self.daemon, action, heard)
 
-    def undo(self, timeout: float) -> str:
-        """Put the old files back and run the old daemon; return what went wrong."""
+    def undo(self) -> str:
+        """Put the old files back and run the old daemon; return what went wrong.
+
+        It runs when systemd says so: where it was to be heard is not ours to know.
+        """
         if self.found.running:
-            return _settle(self.found.before, self.found.daemon, "restarted", timeout)
+            before = self.found.before, self.found.daemon
+            return _settle(*before, "restarted", docker_service.not_running)
         put(self.found.before)
-        docker_service.stop()
+        docker_service.stop(listen=self.found.listening)
         return ""
 
     def _keep_containers(self, config: File | None) -> None:
@@ -146,7 +162,7 @@ def _bridge(daemon: daemon_json.Daemon, *, live_restore: bool) -> str:
 
 
 def _settle(
-    files: kept.Files, daemon: daemon_json.Daemon, action: str, timeout: float
+    files: kept.Files, daemon: daemon_json.Daemon, action: str, heard: Heard
 ) -> str:
     """Write files and let the daemon take them; return what went wrong.
 
@@ -156,17 +172,18 @@ def _settle(
     config = files[CONFIG]
     if action == "restarted" and "live-restore" not in daemon:
         put({**files, CONFIG: like(config, _bridge(daemon, live_restore=True))})
-        if not _enforce("restarted", daemon, timeout):
+        problem = _enforce("restarted", heard)
+        if docker_service.active("docker.service"):
             # A key that is absent leaves the running daemon as it is.
             kept.write(CONFIG, like(config, _bridge(daemon, live_restore=False)))
-            problem = _enforce("reloaded", daemon, timeout)
+            problem = problem or _enforce("reloaded", heard)
             put(files)
             return problem
     put(files)
-    return _enforce(action, daemon, timeout)
+    return _enforce(action, heard)
 
 
-def _enforce(action: str, daemon: daemon_json.Daemon, timeout: float) -> str:
+def _enforce(action: str, heard: Heard) -> str:
     """Restart or reload, and wait; return what went wrong."""
     if action == "none":
         return ""
@@ -174,7 +191,4 @@ def _enforce(action: str, daemon: daemon_json.Daemon, timeout: float) -> str:
         problem = docker_service.restart()
     else:
         problem = docker_service.reload()
-    if problem:
-        return str(problem)
-    silent = docker_service.wait(daemon, timeout)
-    return f"no answer at {silent} within {timeout:g} s" if silent else ""
+    return str(problem or heard())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Dict, List, Mapping, Tuple
 
 Daemon = Dict[str, Any]
@@ -25,6 +26,8 @@ RELOADABLE = frozenset(
 )
 """Keys for which the daemon needs a SIGHUP alone (moby, daemon/reload.go)."""
 
+TCP = re.compile(r"tcp://(?P<name>\[[^]]*\]|[^:/]*)(:(?P<port>[0-9]+))?/?$")
+"""An address for other computers; dockerd has a default for what it leaves out."""
 
 TLS_FILES = {
     "authority": "/etc/docker/tls/ca.pem",
@@ -94,7 +97,10 @@ def foreign(found: Daemon, ours: Ours) -> Daemon:
 
 
 def merge(
-    theirs: Daemon, settings: Mapping[str, Any], members: Mapping[str, list[Any]]
+    theirs: Daemon,
+    settings: Mapping[str, Any],
+    members: Mapping[str, list[Any]],
+    strangers: Mapping[str, list[Any]],
 ) -> Daemon:
     """Return what the file is to hold.
 
@@ -106,14 +112,26 @@ def merge(
         Values that win; mappings are merged, and None takes a key away.
     members
         What a list has to hold beside what it holds.
+    strangers
+        What a list of others must not hold.
     """
-    merged = _combine(theirs, settings)
+    merged = _combine(_without(theirs, strangers), settings)
     for key, values in members.items():
         present = list(merged.get(key, []))
         merged[key] = present + [value for value in values if value not in present]
         if not merged[key] and key not in theirs:
             del merged[key]
     return merged
+
+
+def _without(theirs: Daemon, strangers: Mapping[str, list[Any]]) -> Daemon:
+    kept = dict(theirs)
+    for key, values in strangers.items():
+        if set(values).intersection(kept.get(key, [])):
+            kept[key] = [value for value in kept[key] if value not in values]
+            if not kept[key]:
+                del kept[key]
+    return kept
 
 
 def _combine(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +163,11 @@ def differing(before: Daemon, after: Daemon) -> list[str]:
     )
 
 
+def reloadable(before: Daemon, after: Daemon) -> bool:
+    """Tell whether a SIGHUP is enough: it leaves a key that is gone as it was."""
+    return all(key in RELOADABLE and key in after for key in differing(before, after))
+
+
 def render(daemon: Daemon) -> str:
     """Return the text of a daemon.json."""
     return json.dumps(daemon, indent=2) + "\n"
@@ -154,10 +177,12 @@ def tcp_addresses(daemon: Daemon) -> list[tuple[str, int]]:
     """Return host and port of the addresses for other computers, from this one."""
     # 0.0.0.0 is where to listen; from the host itself that is the loopback.
     loopback = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+    default = 2376 if daemon.get("tls") or daemon.get("tlsverify") else 2375
     found = []
     for host in daemon.get("hosts", []):
-        if host.startswith("tcp://"):
-            name, _colon, port = host[len("tcp://") :].rpartition(":")
-            name = name.strip("[]")
-            found.append((loopback.get(name, name), int(port)))
+        parts = TCP.match(host)
+        if parts:
+            name = parts.group("name").strip("[]")
+            port = int(parts.group("port") or default)
+            found.append((loopback.get(name, name), port))
     return found

@@ -87,6 +87,17 @@ def active(unit: str) -> bool:
     return show(unit, "ActiveState") == "active"
 
 
+def disabled(unit: str) -> bool:
+    """Tell whether a unit could start with the host, and does not."""
+    return show(unit, "UnitFileState") == "disabled"
+
+
+def enable(unit: str, *, wanted: bool) -> None:
+    """Let a unit start with the host, or not."""
+    if disabled(unit) == wanted:
+        run("systemctl", "enable" if wanted else "disable", "--quiet", unit)
+
+
 def installed() -> bool:
     """Tell whether the host has a dockerd."""
     return shutil.which("dockerd") is not None
@@ -94,10 +105,18 @@ def installed() -> bool:
 
 def lacking() -> list[str]:
     """Return the distribution's packages that make the host's Docker whole."""
-    wanted = [] if installed() else ["docker.io"]
+    wanted = [] if installed() and not _half_installed() else ["docker.io"]
     if shutil.which("docker") is None and _split_client():
         wanted.append("docker-cli")
     return wanted
+
+
+def _half_installed() -> bool:
+    """Tell whether an installation of the distribution's Docker was interrupted."""
+    query = ("dpkg-query", "--show", "--showformat", "${db:Status-Status}", "docker.io")
+    code, state = run(*query)
+    whole = ("installed", "config-files", "not-installed")
+    return code == 0 and state not in whole
 
 
 def _split_client() -> bool:
@@ -112,20 +131,47 @@ def is_snap(root: str = "/") -> bool:
     return any(snaps.glob("docker_*.snap")) or Path(root, "snap/bin/docker").exists()
 
 
-def command_of(unit: str) -> str:
-    """Return the last command of a unit's text, without the addresses it listens on."""
-    found = re.findall(r"^ExecStart=(\S.*)$", unit.replace("\\\n", " "), re.MULTILINE)
+def command_of(units: str) -> str:
+    """Return the last command of units' texts, without the addresses it listens on."""
+    found = re.findall(r"^ExecStart=(\S.*)$", units.replace("\\\n", " "), re.MULTILINE)
     if not found:
         dockerd = shutil.which("dockerd")
         return PACKAGED.replace("/usr/sbin/dockerd", dockerd) if dockerd else PACKAGED
-    command = re.sub(r"\s(-H|--host)[=\s]?\s*\S+", "", " " + found[-1])
+    command = re.sub(r"\s(-H|--host(?=[=\s]))[=\s]?\s*\S+", "", " " + found[-1])
     return " ".join(command.split())
 
 
-def packaged_command() -> str:
-    """Return the command of the packaged unit, without the addresses it listens on."""
-    path = Path(show("docker.service", "FragmentPath") or "/nonexistent")
-    return command_of(path.read_text("utf-8") if path.is_file() else "")
+def their_command(before: str | None) -> str:
+    """Return the command of the host's own unit, without the addresses it listens on.
+
+    Parameters
+    ----------
+    before
+        What there was in the place of our drop-in, None for nothing.
+    """
+    paths = [show("docker.service", "FragmentPath"), *_drop_ins()]
+    texts = [before or "" if p == SERVICE_DROP_IN else _text_of(p) for p in paths]
+    return command_of("\n".join(texts))
+
+
+def overruling() -> list[str]:
+    """Return the drop-ins that set another command after ours."""
+    return [
+        path
+        for path in _drop_ins()
+        if Path(path).name > Path(SERVICE_DROP_IN).name
+        and re.search(r"^ExecStart=", _text_of(path), re.MULTILINE)
+    ]
+
+
+def _drop_ins() -> list[str]:
+    """Return the drop-ins of the unit, in the order in which they count."""
+    return show("docker.service", "DropInPaths").split()
+
+
+def _text_of(path: str) -> str:
+    file = Path(path or "/nonexistent")
+    return file.read_text("utf-8") if file.is_file() else ""
 
 
 def objections(text: str, command: str) -> str:
@@ -216,8 +262,13 @@ def _deaf(host: str, port: int, authority: str | None) -> str:
     return ""
 
 
+def not_running() -> str:
+    """Return that the daemon does not run; empty when it does, and has said so."""
+    return "" if active("docker.service") else "docker.service does not run"
+
+
 def wait(daemon: daemon_json.Daemon, limit: float) -> str:
-    """Wait until the daemon answers; return where it does not, empty when it does.
+    """Wait until the daemon answers; return that it does not, empty when it does.
 
     Parameters
     ----------
@@ -232,7 +283,7 @@ def wait(daemon: daemon_json.Daemon, limit: float) -> str:
         if not silent:
             return ""
         if time.monotonic() > deadline or show("docker", "ActiveState") == "failed":
-            return silent
+            return f"no answer at {silent} within {limit:g} s"
         time.sleep(0.3)
 
 
@@ -248,10 +299,15 @@ def restart() -> str:
     return said.strip() if code else ""
 
 
-def stop() -> None:
-    """Stop the daemon, and whatever would start it."""
+def stop(*, listen: bool = False) -> None:
+    """Stop the daemon, and whatever would start it.
+
+    With ``listen``, systemd listens in its place, and starts it when somebody comes.
+    """
     run("systemctl", "stop", "docker.socket", "docker.service")
     run("systemctl", "daemon-reload")
+    if listen:
+        run("systemctl", "start", "docker.socket")
 
 
 def wait_for_live_restore(limit: float = 3.0) -> None:

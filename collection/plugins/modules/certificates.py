@@ -41,6 +41,12 @@ options:
       - What other hosts have in the folder stays as it is.
     type: dict
     required: true
+  reserved:
+    description:
+      - Inventory names, and for each a list of names and addresses that no other
+        host may have a certificate for, whatever it says of itself in O(hosts).
+    type: dict
+    default: {}
   days:
     description:
       - Days that a new certificate lives, at most 1825, which is half the life
@@ -127,6 +133,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.authority_folder imp
 OPTIONS: dict[str, Any] = {
     "folder": {"type": "path", "required": True},
     "hosts": {"type": "dict", "required": True},
+    "reserved": {"type": "dict", "default": {}},
     "days": {"type": "int", "default": 825},
     "renew_days": {"type": "int", "default": 60},
 }
@@ -138,7 +145,7 @@ def make(options: dict[str, Any], check: bool) -> dict[str, Any]:
         options["days"], options["renew_days"], dt.datetime.now(dt.timezone.utc)
     )
     folder = AuthorityFolder(Path(options["folder"]), check)
-    folder.make(wanted(options["hosts"]), terms)
+    folder.make(wanted(options["hosts"], options["reserved"]), terms)
     return {
         "changed": bool(folder.made),
         "made": folder.made,

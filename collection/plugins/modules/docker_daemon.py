@@ -106,6 +106,7 @@ records:
   elements: str
 """
 
+import functools
 import time
 from typing import Any
 
@@ -119,6 +120,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.daemon_change import
     CONFIG,
     Change,
     Found,
+    Heard,
     RefusedError,
     like,
     put,
@@ -126,7 +128,9 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.daemon_change import
 )
 from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
 
-UNITS = ("docker.service", "docker.socket")
+SERVICE = "docker.service"
+
+UNITS = (SERVICE, "docker.socket")
 
 CERTIFICATES = (".pem", ".crt", ".cert", ".key")
 """Endings of files that are made anew each time, or secret: no difference is shown."""
@@ -138,7 +142,7 @@ def wanted_files(params: dict[str, Any], found: Found) -> kept.Files:
     Those that an earlier run has written and nobody asks for go back to what they were.
     """
     wanted: kept.Files = dict(found.first)
-    wanted.update({path: File(text) for path, text in units().items()})
+    wanted.update({path: File(text) for path, text in units(found).items()})
     if params["tls"]:
         wanted.update(_certificates(params["tls"], daemon_json.TLS_FILES))
     if params["registry_tls"]:
@@ -148,13 +152,19 @@ def wanted_files(params: dict[str, Any], found: Found) -> kept.Files:
     return wanted
 
 
-def units() -> dict[str, str]:
+def units(found: Found) -> dict[str, str]:
     """Return the drop-ins, by path."""
-    command = docker_service.packaged_command()
+    command = _their_command(found)
     return {
         docker_service.SERVICE_DROP_IN: docker_service.service_unit(command),
         docker_service.SOCKET_DROP_IN: docker_service.SOCKET_UNIT,
     }
+
+
+def _their_command(found: Found) -> str:
+    path = docker_service.SERVICE_DROP_IN
+    before = found.first[path] if path in found.first else kept.read(path)
+    return str(docker_service.their_command(text_of(before)))
 
 
 def _certificates(given: dict[str, str], paths: dict[str, str]) -> kept.Files:
@@ -171,6 +181,14 @@ def look(_module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
             "Docker is installed as a snap: it is confined, reads neither "
             f"{CONFIG} nor a drop-in of docker.service, and cannot bind /dev/bus/usb. "
             "Remedy: sudo snap remove docker. Nothing was changed."
+        )
+    overruling = docker_service.overruling()
+    if overruling:
+        raise RefusedError(
+            f"{overruling[0]} sets ExecStart, and counts after "
+            f"{docker_service.SERVICE_DROP_IN}: the addresses would not be those of "
+            f"{CONFIG}. Remedy: take ExecStart out of it, what it gives dockerd "
+            "belongs in docker_engine_options. Nothing was changed."
         )
     Found(record.load(), [CONFIG])
     return {
@@ -191,21 +209,30 @@ def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     found.look_at(wanted)
     theirs = daemon_json.foreign(found.daemon, _ours(known))
     settings = daemon_json.settings(params["hosts"], params["options"], params["tls"])
-    plain = [] if params["registry_tls"] else params["registries"]
-    daemon = daemon_json.merge(theirs, settings, {"insecure-registries": plain})
+    tls = bool(params["registry_tls"])
+    plain, trusted = ([], params["registries"]) if tls else (params["registries"], [])
+    daemon = daemon_json.merge(
+        theirs,
+        settings,
+        {"insecure-registries": plain},
+        {"insecure-registries": trusted},
+    )
+    _know_swarm(daemon)
     now = found.now[CONFIG]
     same = not found.interrupted and daemon == found.daemon and now is not None
     wanted[CONFIG] = now if same else like(now, daemon_json.render(daemon))
 
-    at_start = {*units(), *daemon_json.TLS_FILES.values()}
+    at_start = {*units(found), *daemon_json.TLS_FILES.values()}
     change = Change(found, wanted, daemon)
     answers = not docker_service.unheard(daemon)
     if change.paths and not answers and found.running:
         # New addresses: what matters is whether it answers where it is told to now.
         answers = not docker_service.unheard(found.daemon)
     action = change.action(at_start, answers)
+    # systemd's socket, which may have started it until now, is not opened any more.
+    stays_off = docker_service.disabled(SERVICE)
     result = {
-        "changed": bool(change.paths) or action != "none",
+        "changed": bool(change.paths) or action != "none" or stays_off,
         "action": action,
         "diff": _diff(change),
     }
@@ -215,9 +242,11 @@ def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         raise RefusedError(
             "The host has no dockerd. Remedy: install docker.io or docker-ce."
         )
-    _judge(wanted[CONFIG], now)
+    _judge(wanted[CONFIG], now, _their_command(found))
     remember(record, known, change)
-    _carry_out(change, action, params["timeout"], record, known)
+    heard = functools.partial(docker_service.wait, daemon, params["timeout"])
+    _carry_out(change, action, heard, record, known)
+    docker_service.enable(SERVICE, wanted=True)
     known["ours"] = daemon_json.ours_in(daemon, theirs)
     known["journal"] = None
     record.save(known)
@@ -240,6 +269,19 @@ def _know_authority(authority: str) -> None:
         )
 
 
+def _know_swarm(daemon: daemon_json.Daemon) -> None:
+    """Refuse what a member of a swarm does not start with."""
+    swarm = (docker_service.ask("/info") or {}).get("Swarm", {})
+    member = swarm.get("LocalNodeState", "inactive") != "inactive"
+    if member and daemon.get("live-restore"):
+        raise RefusedError(
+            "Docker Engine is a member of a swarm, where containers cannot outlive it. "
+            "Remedy: sudo docker swarm leave; or docker_engine_options: "
+            "{live-restore: false}, and cameras stop whenever their engine is started "
+            "anew. Nothing was changed."
+        )
+
+
 def _ours(known: dict[str, Any]) -> dict[str, tuple[Any, list[Any]]]:
     return {
         key: (value, before) for key, (value, before) in known.get("ours", {}).items()
@@ -252,23 +294,31 @@ def give_back(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     if not known:
         return {"changed": False, "action": "none"}
     found = Found(known, [CONFIG])
-    daemon = daemon_json.foreign(found.daemon, _ours(known))
     wanted = dict(found.first)
-    if daemon != daemon_json.parse(text_of(wanted[CONFIG])):
+    first = daemon_json.parse(text_of(wanted[CONFIG]))
+    daemon = daemon_json.foreign(found.daemon, _ours(known))
+    # Where it listened is for the unit as well: what was not in the file may be there.
+    daemon.pop("hosts", None)
+    daemon.update({key: first[key] for key in ("hosts",) if key in first})
+    if daemon != first:
         # Somebody has added keys of their own since.
         wanted[CONFIG] = like(found.now[CONFIG], daemon_json.render(daemon))
     change = Change(found, wanted, daemon)
-    # Without a unit of its own a socket-activated daemon is asked on its own socket.
-    action = "restarted" if known["units"]["docker.service"] else "stopped"
-    result = {"changed": True, "action": action, "diff": _diff(change)}
+    ran = known["units"][SERVICE]
+    result = {
+        "changed": True,
+        "action": "restarted" if ran else "stopped",
+        "diff": _diff(change),
+    }
     if module.check_mode:
         return result
     remember(record, known, change)
-    if action == "restarted":
-        _carry_out(change, action, module.params["timeout"], record, known)
+    if ran:
+        _carry_out(change, "restarted", docker_service.not_running, record, known)
     else:
         put(wanted)
-        docker_service.stop()
+        docker_service.stop(listen=known["units"]["docker.socket"])
+    docker_service.enable(SERVICE, wanted=known["enabled"])
     kept.remove_folders(known["folders"])
     record.remove()
     return result
@@ -281,14 +331,14 @@ def remember(record: kept.Record, known: dict[str, Any], change: Change) -> None
     folders = kept.missing_folders(change.paths)
     known["folders"] = sorted({*known.get("folders", []), *folders})
     known.setdefault("units", {unit: docker_service.active(unit) for unit in UNITS})
+    known.setdefault("enabled", not docker_service.disabled(SERVICE))
     known["journal"] = change.journal()
     record.save(known)
 
 
-def _judge(wanted: File | None, now: File | None) -> None:
+def _judge(wanted: File | None, now: File | None, command: str) -> None:
     if wanted == now or wanted is None:
         return
-    command = docker_service.packaged_command()
     said = docker_service.objections(wanted.content, command)
     if said:
         raise RefusedError(
@@ -300,16 +350,16 @@ def _judge(wanted: File | None, now: File | None) -> None:
 def _carry_out(
     change: Change,
     action: str,
-    timeout: float,
+    heard: Heard,
     record: kept.Record,
     known: dict[str, Any],
 ) -> None:
     since = time.time()
-    problem = change.apply(action, timeout)
+    problem = change.apply(action, heard)
     if not problem:
         return
     words = docker_service.last_words(since) or problem
-    left = change.undo(timeout)
+    left = change.undo()
     kept.remove_folders(known["folders"])
     known["journal"] = None
     record.save(known)

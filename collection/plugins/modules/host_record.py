@@ -32,6 +32,11 @@ options:
     type: list
     elements: str
     default: []
+  folders:
+    description: Folders that what is installed is going to fill.
+    type: list
+    elements: str
+    default: []
   state:
     description:
       - C(kept) remembers what is listed, each at its first sight.
@@ -92,6 +97,11 @@ users:
 missing_groups:
   description: The groups of the list that there are not.
   returned: kept
+  type: list
+  elements: str
+own_folders:
+  description: The folders of the record that were empty, or not there, at first sight.
+  returned: always
   type: list
   elements: str
 ssh_keys:
@@ -237,6 +247,16 @@ def ssh_keys() -> list[str]:
     return [" ".join(file.read_text("utf-8").split()[:2]) for file in files]
 
 
+def is_filled(folder: str) -> bool:
+    """Tell whether there is something in a folder."""
+    return Path(folder).is_dir() and any(Path(folder).iterdir())
+
+
+def own_folders(known: dict[str, Any]) -> list[str]:
+    """Return the folders of a record that had nothing in them."""
+    return sorted(path for path, filled in known["folders"].items() if not filled)
+
+
 def own_files(home: str, skeleton: str = SKELETON) -> list[str]:
     """Return the files in a home that somebody has put there.
 
@@ -332,6 +352,7 @@ class Plan:
             "groups": self.groups,
             "memberships": self.memberships,
             "stays": self.stays,
+            "own_folders": own_folders(self._known),
             "diff": {"before": "".join(f"{line}\n" for line in lines), "after": ""},
         }
 
@@ -379,6 +400,7 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         "listed": [],
         "users": {},
         "groups": {},
+        "folders": {},
     }
     unknown = set(params["packages"]) - set(known["listed"])
     there = unknown & installed()
@@ -390,6 +412,10 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         "groups": {
             **{name: is_group(name) for name in params["groups"]},
             **known["groups"],
+        },
+        "folders": {
+            **{path: is_filled(path) for path in params["folders"]},
+            **known["folders"],
         },
     }
     if not module.check_mode and fresh != record.load():
@@ -404,6 +430,7 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         "lacking": lacking,
         "users": {name: found for name, found in users.items() if found},
         "missing_groups": [name for name in params["groups"] if not is_group(name)],
+        "own_folders": own_folders(fresh),
         "ssh_keys": ssh_keys(),
     }
 
@@ -417,7 +444,8 @@ def restore(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     """Give the host back what it was."""
     known = record.load()
     if not known:
-        known = {"packages": [], "listed": [], "users": {}, "groups": {}}
+        known = {"packages": [], "listed": []}
+        known.update({kind: {} for kind in ("users", "groups", "folders")})
         return {"changed": False, **Plan(known).result()}
     if not module.check_mode:
         finish_interrupted()
@@ -437,6 +465,7 @@ def main() -> None:
             "packages": words,
             "users": words,
             "groups": words,
+            "folders": words,
             "state": {
                 "type": "str",
                 "choices": ["kept", "restored"],

@@ -197,7 +197,9 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
 UNKNOWN = -1
 """Number of a user or group that does not exist yet."""
 
-BLOCK = re.compile(r"^# BEGIN fliswarm\n.*?^# END fliswarm\n", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^# BEGIN fliswarm\n.*?^# END fliswarm(\n|\Z)", re.MULTILINE | re.DOTALL
+)
 
 Folders = Dict[str, Optional[List[int]]]
 """Permissions, user and group of folders by path; None where there is none."""
@@ -218,9 +220,11 @@ class Wanted(NamedTuple):
     """Paths as they were given, where that differs."""
     owners: dict[str, str]
     """Users of the folders."""
+    homes: dict[str, int]
+    """How many parts of a path are in a user's home, where any are."""
 
 
-NOTHING = Wanted({}, {}, [], [], {}, {})
+NOTHING = Wanted({}, {}, [], [], {}, {}, {})
 
 
 def numbers(user: str, group: str | None, check: bool) -> tuple[int, int]:
@@ -248,12 +252,23 @@ def homed(path: str, check: bool) -> str:
         raise ProblemError(message) from error
 
 
+def refuse_links(path: str, depth: int) -> None:
+    """Refuse a path of which one of the last so many parts is a link.
+
+    Who owns a home could have root write to wherever a link of theirs leads.
+    """
+    for part in [Path(path), *Path(path).parents][:depth]:
+        if part.is_symlink():
+            raise ProblemError(f"{part} is a link. Nothing was changed.")
+
+
 def with_block(text: str, block: str) -> str:
     """Return a text with our part in it, in the place that it has, or without it."""
     lines = block.strip("\n")
     part = f"# BEGIN fliswarm\n{lines}\n# END fliswarm\n" if lines else ""
-    if BLOCK.search(text):
-        return BLOCK.sub(lambda _: part, text, count=1)
+    place = BLOCK.search(text)
+    if place:
+        return text[: place.start()] + part + BLOCK.sub("", text[place.end() :])
     if part and text and not text.endswith("\n"):
         text += "\n"
     return text + part
@@ -292,6 +307,7 @@ def wanted_of(params: dict[str, Any], check: bool) -> Wanted:
         list(params["secrets"]),
         {homed(path, check): path for path in given},
         {homed(one["path"], check): one["owner"] for one in params["folders"]},
+        {homed(p, check): len(Path(p).parts) - 1 for p in given if p.startswith("~")},
     )
 
 
@@ -330,6 +346,9 @@ class Step:
         self._found = kept.unpack(known.get("found", {}))
         self._folders: Folders = known.get("folders", {})
         self._blocks: dict[str, bool] = known.get("blocks", {})
+        self._homes: dict[str, int] = {**known.get("homes", {}), **wanted.homes}
+        for path, depth in self._homes.items():
+            refuse_links(path, depth)
         self.files: kept.Files = {**self._found, **self._without_blocks()}
         self.files.update(wanted.files)
         self.folders: Folders = {**self._folders, **wanted.folders}
@@ -367,6 +386,7 @@ class Step:
             "blocks": {**blocks, **self._blocks},
             "folders": {**folders, **self._folders},
             "found": kept.pack({**found, **self._found}),
+            "homes": self._homes,
             "made": sorted({*self._known.get("made", []), *made}),
             "pending": sorted({*self._known.get("pending", []), *self.changed}),
             "secrets": sorted(secrets),
@@ -376,7 +396,7 @@ class Step:
         """Return the record to keep when everything is in force."""
         record, wanted = dict(self.record), self._wanted
         here = {*wanted.files, *wanted.folders}
-        for key in ("found", "blocks", "folders"):
+        for key in ("found", "blocks", "folders", "homes"):
             record[key] = {p: v for p, v in record[key].items() if p in here}
         record["secrets"] = sorted(wanted.secrets)
         record["pending"] = []
@@ -521,9 +541,13 @@ class Doer:
         needed = bool(fresh["pending"]) or not self._in_force()
         needed = needed and bool(self._params["then"])
         if not self._check:
-            if fresh != known:
-                self._record.save(fresh)
+            # What undoes the commands is for when they have been run.
+            first = {**fresh, "undo": known.get("undo", [])}
+            if first != known:
+                self._record.save(first)
             step.write()
+            if fresh != first:
+                self._record.save(fresh)
             if needed:
                 self._run_all(self._params["then"], fresh["pending"])
             settled = {**step.settled(), "undo": self._params["undo"]}

@@ -16,10 +16,14 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import sys
 from pathlib import Path
 
 USER = "fliswarm"
+
+KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+=*")
+"""Type and key, as a host has them in its ``.pub`` files."""
 
 NOTHING: dict[str, object] = {"key": "", "changed": False, "fresh": []}
 """Without a controller."""
@@ -36,7 +40,13 @@ def merge(known: str, nodes: dict[str, list[str]]) -> str:
         All nodes. The lines of others go.
     """
     kept = [line for line in known.splitlines() if nodes.get(line.split(" ")[0]) == []]
-    fresh = [f"{address} {key}" for address, keys in nodes.items() for key in keys]
+    fresh = [
+        f"{address} {key}"
+        for address, keys in nodes.items()
+        for key in keys
+        # What a node says of itself is to be a key, not a line for another node.
+        if KEY.fullmatch(key)
+    ]
     return "".join(f"{line}\n" for line in sorted(kept + fresh))
 
 

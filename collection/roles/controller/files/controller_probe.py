@@ -15,7 +15,10 @@ KEY = STATE / ".ssh/id_ed25519"
 
 LINK = Path("/usr/local/bin/fliswarm")
 
-ENVIRONMENT = {"bin", "bundle", "include", "lib", "lib64", "pyvenv.cfg", "share"}
+ENVIRONMENT = {
+    *(".gitignore", "pyvenv.cfg", "bundle"),
+    *("bin", "include", "lib", "lib64", "share"),
+}
 """What an environment of Python holds, and our stamp."""
 
 

@@ -2,8 +2,14 @@
 # Installs fliswarm and what it needs from a tar of wheels: install.sh HOME PYTHON TAR STAMP
 set -eu
 home=$1 python=$2 tar=$3 stamp=$4
+# What a run that was killed has begun goes on until it ends, and takes the tar with it.
+exec 9>/run/fliswarm-provision.lock
+flock 9
+if [ "$(cat "$home/bundle" 2>/dev/null)" = "$stamp" ] && [ /usr/local/bin/fliswarm -ef "$home/bin/fliswarm" ]; then
+    exit 0
+fi
 wheels=$(mktemp -d)
-trap 'rm -rf "$wheels" "$tar"' EXIT
+trap 'rm -rf "$wheels"' EXIT
 tar -xf "$tar" -C "$wheels"
 # An environment made for another Python finds none of its packages; without a stamp its making was interrupted.
 if [ ! -d "$home/lib/python$python/site-packages" ] || [ ! -e "$home/bundle" ]; then
@@ -18,3 +24,4 @@ pip "$wheels"/*.whl
 pip --force-reinstall "$wheels"/fliswarm-*.whl
 ln -sfn "$home/bin/fliswarm" /usr/local/bin/fliswarm
 echo "$stamp" >"$home/bundle"
+rm -f "$tar"

@@ -24,9 +24,6 @@ SITE = ("-i", "inventory/lab", "playbooks/site.yml")
 
 RESET = ("-i", "inventory/lab", "playbooks/reset.yml")
 
-INTERRUPTIONS = int(os.environ.get("FLISWARM_INTERRUPTIONS", "1"))
-"""How many runs are killed; each takes a minute."""
-
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 
 STATE = r"""
@@ -194,22 +191,22 @@ def test_a_node_is_given_back_as_it_was_found(fleet: Lab, newcomer: Newcomer) ->
     assert others.code == 0, others.err
 
 
-def test_interrupted_runs_converge(fleet: Lab, newcomer: Newcomer) -> None:
-    """A run killed at any moment, and run again, ends where an unbroken one does."""
+def test_an_interrupted_run_is_finished_by_the_next(
+    fleet: Lab, newcomer: Newcomer
+) -> None:
+    """Killed at any moment; ``tests.integration.interruptions`` kills more of them."""
     began = time.monotonic()
     done = fleet.run(*newcomer.site, limit=600)
     whole = time.monotonic() - began
     assert done.code == 0, done.out
     wanted = state(fleet, newcomer.name)
-    for _ in range(INTERRUPTIONS):
-        newcomer.make_bare()
-        moment = random.uniform(1.5, whole)  # noqa: S311  any moment will do
-        kill_after(newcomer.site, moment)
-        again = fleet.run(*newcomer.site, limit=600)
-        assert again.code == 0, f"killed after {moment:.1f} s\n{again.out}"
-        assert state(fleet, newcomer.name) == wanted, f"killed after {moment:.1f} s"
-        assert recap(fleet.run(*newcomer.site, limit=600))[newcomer.name] == 0
-        print(f"killed after {moment:.1f} of {whole:.1f} s: the same state")
+    newcomer.make_bare()
+    moment = random.uniform(1.5, whole)  # noqa: S311  any moment will do
+    kill_after(newcomer.site, moment)
+    again = fleet.run(*newcomer.site, limit=600)
+    assert again.code == 0, f"killed after {moment:.1f} s\n{again.out}"
+    assert state(fleet, newcomer.name) == wanted, f"killed after {moment:.1f} s"
+    assert recap(fleet.run(*newcomer.site, limit=600))[newcomer.name] == 0
 
 
 def kill_after(words: tuple[str, ...], seconds: float) -> None:

@@ -144,8 +144,8 @@ class Change:
 
     def _keep_containers(self, config: File | None) -> None:
         """Make the running daemon leave its containers alone when it stops."""
-        info = docker_service.ask("/info")
-        if info is None or info.get("LiveRestoreEnabled"):
+        # One that listens elsewhere is told as well, and given the time to do it.
+        if (docker_service.ask("/info") or {}).get("LiveRestoreEnabled"):
             return
         if self.daemon.get("live-restore", True):
             kept.write(

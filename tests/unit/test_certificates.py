@@ -167,10 +167,22 @@ def test_a_host_gets_no_certificate_for_another() -> None:
         *("gfa1", "10.0.0.1", "spare"),
         *("localhost", "127.0.0.1", "::1"),
     }
+    assert leaf.others == {"hub", "2001:db8::1"}
     # Two names of the inventory may be one computer.
     shared = {"gfa1": ["gfa1", "10.0.0.1"], "hub": ["hub", "10.0.0.1"]}
     leaf = wanted({"gfa1": ["gfa1", "10.0.0.1"]}, shared)["hosts/gfa1/server"].leaf
     assert "10.0.0.1" in leaf.covers
+
+
+def test_a_certificate_for_another_host_is_renewed(folder: Path) -> None:
+    """Its address has become that of another."""
+    make(folder)
+    leaf = wanted(HOSTS)[SERVER].leaf
+    moved = frozenset({min(leaf.covers)})
+    leaf = leaf._replace(covers=leaf.covers - moved, others=moved)
+    found, ca = pair(folder, SERVER), pair(folder, "ca")
+    reason = authority.why_renew(leaf, found, ca, terms())
+    assert reason == f"it covers {min(moved)} of another host"
 
 
 def take_from_elsewhere(folder: Path) -> None:

@@ -71,6 +71,13 @@ def test_addresses_are_those_that_the_host_itself_reaches() -> None:
     assert found == [("127.0.0.1", 2376), ("::1", 2376), ("10.0.0.1", 2376)]
 
 
+def test_a_network_of_insecure_registries_is_found() -> None:
+    theirs = {"insecure-registries": ["lab:5000", "10.25.0.0/16", "10.25.1.1:5000"]}
+    found = daemon_json.insecure_networks(theirs, ["hub:5000", "10.25.1.1:5000"])
+    assert list(found) == [("10.25.0.0/16", "10.25.1.1:5000")]
+    assert not list(daemon_json.insecure_networks({"insecure-registries": None}, ["a"]))
+
+
 @pytest.mark.parametrize("tls", [True, False])
 def test_addresses_without_a_port_have_that_of_docker(*, tls: bool) -> None:
     hosts = ["tcp://", "tcp://0.0.0.0", "tcp://[::1]", "tcp://dome/"]

@@ -214,6 +214,20 @@ def test_a_block_whose_last_line_has_no_end_is_replaced(host: Host) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize("lost", ["# BEGIN fliswarm\n", "# END fliswarm\n"])
+def test_a_block_that_lost_its_mark_takes_nothing_of_others(
+    host: Host, lost: str
+) -> None:
+    path = host.root / "hosts"
+    block = {"path": str(path), "block": "one"}
+    host.run(blocks=[block])
+    path.write_text(path.read_text().replace(lost, "") + "theirs\n")
+    for _ in range(2):
+        host.run(blocks=[block])
+        text = "one\ntheirs\n# BEGIN fliswarm\none\n# END fliswarm\n"
+        assert path.read_text() == text
+
+
 @pytest.mark.parametrize("link", ["inner", "inner/keys"])
 def test_root_follows_no_link_in_a_home(host: Host, link: str) -> None:
     """A user's own link would have root write to what is not the user's."""

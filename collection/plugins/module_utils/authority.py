@@ -49,11 +49,14 @@ class Leaf(NamedTuple):
         `SERVER` or `CLIENT`.
     covers
         Names and addresses by which clients reach the server, in `normal` form.
+    others
+        Those that are of others, and it must not cover.
     """
 
     name: str
     purpose: str
     covers: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
 
 
 class Terms(NamedTuple):
@@ -153,6 +156,9 @@ def why_renew(leaf: Leaf, found: Pair, authority: Pair, terms: Terms) -> str:
     missing = leaf.covers - covered(certificate)
     if missing:
         return f"it does not cover {', '.join(sorted(missing))}"
+    foreign = leaf.others & covered(certificate)
+    if foreign:
+        return f"it covers {', '.join(sorted(foreign))} of another host"
     return _why_not_in_time(certificate, terms.now, terms.renew_days)
 
 

@@ -67,7 +67,7 @@ def wanted(
     for host, names in sorted(hosts.items()):
         own = known.get(host, frozenset()).union(map(authority.normal, HERE))
         others = frozenset().union(*known.values()) - own
-        server = Leaf(host, SERVER, _covers(host, names) - others)
+        server = Leaf(host, SERVER, _covers(host, names) - others, others)
         puller = Leaf(host, CLIENT)
         leaves[f"hosts/{host}/server"] = Wanted("ca", server)
         leaves[f"hosts/{host}/puller"] = Wanted("pullers", puller)

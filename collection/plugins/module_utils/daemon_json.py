@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
-from typing import Any, Dict, List, Mapping, Tuple
+from contextlib import suppress
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 Daemon = Dict[str, Any]
 """The keys of daemon.json."""
@@ -28,6 +30,9 @@ RELOADABLE = frozenset(
 
 TCP = re.compile(r"tcp://(?P<name>\[[^]]*\]|[^:/]*)(:(?P<port>[0-9]+))?/?$")
 """An address for other computers; dockerd has a default for what it leaves out."""
+
+SCHEME = re.compile("https?://")
+"""May be before the name of a registry, and says nothing there."""
 
 TLS_FILES = {
     "authority": "/etc/docker/tls/ca.pem",
@@ -117,7 +122,7 @@ def merge(
     """
     merged = _combine(_without(theirs, strangers), settings)
     for key, values in members.items():
-        present = list(merged.get(key, []))
+        present = list(merged.get(key) or [])
         merged[key] = present + [value for value in values if value not in present]
         if not merged[key] and key not in theirs:
             del merged[key]
@@ -127,11 +132,26 @@ def merge(
 def _without(theirs: Daemon, strangers: Mapping[str, list[Any]]) -> Daemon:
     kept = dict(theirs)
     for key, values in strangers.items():
-        if set(values).intersection(kept.get(key, [])):
-            kept[key] = [value for value in kept[key] if value not in values]
-            if not kept[key]:
-                del kept[key]
+        found = kept.get(key) or []
+        left = [value for value in found if SCHEME.sub("", value) not in values]
+        if left:
+            kept[key] = left
+        elif found:
+            del kept[key]
     return kept
+
+
+def insecure_networks(
+    daemon: Daemon, registries: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the networks of insecure registries that one of these is in, and that."""
+    for entry in daemon.get("insecure-registries") or []:
+        for registry in registries:
+            with suppress(ValueError):
+                network = ipaddress.ip_network(entry, strict=False)
+                address = ipaddress.ip_address(registry.rpartition(":")[0].strip("[]"))
+                if "/" in entry and address in network:
+                    yield entry, registry
 
 
 def _combine(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,8 +130,6 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
 
 SERVICE = "docker.service"
 
-UNITS = (SERVICE, "docker.socket")
-
 CERTIFICATES = (".pem", ".crt", ".cert", ".key")
 """Endings of files that are made anew each time, or secret: no difference is shown."""
 
@@ -174,7 +172,7 @@ def _certificates(given: dict[str, str], paths: dict[str, str]) -> kept.Files:
     }
 
 
-def look(_module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
+def look(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     """Refuse a host with which this cannot work."""
     if docker_service.is_snap():
         raise RefusedError(
@@ -190,7 +188,9 @@ def look(_module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
             f"{CONFIG}. Remedy: take ExecStart out of it, what it gives dockerd "
             "belongs in docker_engine_options. Nothing was changed."
         )
-    Found(record.load(), [CONFIG])
+    found = Found(record.load(), [CONFIG])
+    if found.running and module.params["options"].get("live-restore", True):
+        _know_swarm()
     return {
         "changed": False,
         "action": "none",
@@ -210,6 +210,8 @@ def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     theirs = daemon_json.foreign(found.daemon, _ours(known))
     settings = daemon_json.settings(params["hosts"], params["options"], params["tls"])
     tls = bool(params["registry_tls"])
+    if tls:
+        _know_networks(theirs, params["registries"])
     plain, trusted = ([], params["registries"]) if tls else (params["registries"], [])
     daemon = daemon_json.merge(
         theirs,
@@ -217,14 +219,14 @@ def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         {"insecure-registries": plain},
         {"insecure-registries": trusted},
     )
-    _know_swarm(daemon)
     now = found.now[CONFIG]
     same = not found.interrupted and daemon == found.daemon and now is not None
     wanted[CONFIG] = now if same else like(now, daemon_json.render(daemon))
 
     at_start = {*units(found), *daemon_json.TLS_FILES.values()}
     change = Change(found, wanted, daemon)
-    answers = not docker_service.unheard(daemon)
+    # One that does not run is not asked: systemd's socket would start it for that.
+    answers = found.running and not docker_service.unheard(daemon)
     if change.paths and not answers and found.running:
         # New addresses: what matters is whether it answers where it is told to now.
         answers = not docker_service.unheard(found.daemon)
@@ -269,16 +271,26 @@ def _know_authority(authority: str) -> None:
         )
 
 
-def _know_swarm(daemon: daemon_json.Daemon) -> None:
-    """Refuse what a member of a swarm does not start with."""
+def _know_swarm() -> None:
+    """Refuse a member of a swarm, whose engine does not start with live-restore."""
     swarm = (docker_service.ask("/info") or {}).get("Swarm", {})
-    member = swarm.get("LocalNodeState", "inactive") != "inactive"
-    if member and daemon.get("live-restore"):
+    if swarm.get("LocalNodeState", "inactive") != "inactive":
         raise RefusedError(
             "Docker Engine is a member of a swarm, where containers cannot outlive it. "
             "Remedy: sudo docker swarm leave; or docker_engine_options: "
             "{live-restore: false}, and cameras stop whenever their engine is started "
             "anew. Nothing was changed."
+        )
+
+
+def _know_networks(theirs: daemon_json.Daemon, registries: list[str]) -> None:
+    """Refuse what makes the engine show a registry no certificate."""
+    for network, registry in daemon_json.insecure_networks(theirs, registries):
+        raise RefusedError(
+            f"{CONFIG}: insecure-registries has {network}, and the registry {registry} "
+            "in it asks for certificates, which Docker Engine would not show. Remedy: "
+            "take the network out of the file, or set fliswarm_registry_tls to false. "
+            "Nothing was changed."
         )
 
 
@@ -330,7 +342,9 @@ def remember(record: kept.Record, known: dict[str, Any], change: Change) -> None
     known["found"] = {**first, **known.get("found", {})}
     folders = kept.missing_folders(change.paths)
     known["folders"] = sorted({*known.get("folders", []), *folders})
-    known.setdefault("units", {unit: docker_service.active(unit) for unit in UNITS})
+    found = change.found
+    units = {SERVICE: found.running, "docker.socket": found.listening}
+    known.setdefault("units", units)
     known.setdefault("enabled", not docker_service.disabled(SERVICE))
     known["journal"] = change.journal()
     record.save(known)

@@ -254,7 +254,7 @@ def is_filled(folder: str) -> bool:
 
 def own_folders(known: dict[str, Any]) -> list[str]:
     """Return the folders of a record that had nothing in them."""
-    return sorted(path for path, filled in known["folders"].items() if not filled)
+    return sorted(p for p, filled in known.get("folders", {}).items() if not filled)
 
 
 def own_files(home: str, skeleton: str = SKELETON) -> list[str]:
@@ -415,7 +415,7 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         },
         "folders": {
             **{path: is_filled(path) for path in params["folders"]},
-            **known["folders"],
+            **known.get("folders", {}),
         },
     }
     if not module.check_mode and fresh != record.load():

@@ -198,8 +198,12 @@ UNKNOWN = -1
 """Number of a user or group that does not exist yet."""
 
 BLOCK = re.compile(
-    r"^# BEGIN fliswarm\n.*?^# END fliswarm(\n|\Z)", re.MULTILINE | re.DOTALL
+    r"^# BEGIN fliswarm\n((?!# (BEGIN|END) fliswarm$).*\n)*# END fliswarm(\n|\Z)",
+    re.MULTILINE,
 )
+
+STRAY = re.compile(r"^# (BEGIN|END) fliswarm(\n|\Z)", re.MULTILINE)
+"""A line of ours that has lost the other: what is between was, or is, of others."""
 
 Folders = Dict[str, Optional[List[int]]]
 """Permissions, user and group of folders by path; None where there is none."""
@@ -268,7 +272,9 @@ def with_block(text: str, block: str) -> str:
     part = f"# BEGIN fliswarm\n{lines}\n# END fliswarm\n" if lines else ""
     place = BLOCK.search(text)
     if place:
-        return text[: place.start()] + part + BLOCK.sub("", text[place.end() :])
+        before, after = text[: place.start()], BLOCK.sub("", text[place.end() :])
+        return STRAY.sub("", before) + part + STRAY.sub("", after)
+    text = STRAY.sub("", text)
     if part and text and not text.endswith("\n"):
         text += "\n"
     return text + part

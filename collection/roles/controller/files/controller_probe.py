@@ -15,18 +15,15 @@ KEY = STATE / ".ssh/id_ed25519"
 
 LINK = Path("/usr/local/bin/fliswarm")
 
-ENVIRONMENT = {
-    *(".gitignore", "pyvenv.cfg", "bundle"),
-    *("bin", "include", "lib", "lib64", "share"),
-}
-"""What an environment of Python holds, and our stamp."""
+RECORD = Path("/var/lib/fliswarm-provision/controller.json")
+"""There since before anything was installed."""
 
 
 def foreign(home: Path) -> list[str]:
     """Return what others have in the places of the controller."""
     found = []
-    if home.is_dir() and {entry.name for entry in home.iterdir()} - ENVIRONMENT:
-        found.append(f"{home} holds other things than an environment of Python")
+    if home.is_dir() and any(home.iterdir()) and not RECORD.exists():
+        found.append(f"{home} holds somebody else's files")
     there = LINK.is_symlink() or LINK.exists()
     if there and LINK.resolve() != (home / "bin/fliswarm").resolve():
         found.append(f"{LINK} is another program")
@@ -42,7 +39,8 @@ def foreign(home: Path) -> list[str]:
 def main(home: Path) -> dict[str, object]:
     """Look at the host."""
     stamp, program = home / "bundle", home / "bin/fliswarm"
-    whole = stamp.is_file() and program.is_file() and LINK.resolve() == program
+    linked = LINK.resolve() == program.resolve()
+    whole = stamp.is_file() and program.is_file() and linked
     login = os.environ.get("SUDO_USER", "")
     return {
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",

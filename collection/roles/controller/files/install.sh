@@ -6,6 +6,7 @@ home=$1 python=$2 tar=$3 stamp=$4
 exec 9>/run/fliswarm-provision.lock
 flock 9
 if [ "$(cat "$home/bundle" 2>/dev/null)" = "$stamp" ] && [ /usr/local/bin/fliswarm -ef "$home/bin/fliswarm" ]; then
+    rm -f "$tar"
     exit 0
 fi
 wheels=$(mktemp -d)

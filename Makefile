@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ORACLE := .cache/original
 IMPORTER := .cache/importer
-SSH := ssh -F .lab/ssh/config
+SSH := ssh -F $(CURDIR)/.lab/ssh/config
 MANAGER := FLISWARM_HOST=ssh://manager FLISWARM_SSH_COMMAND="$(SSH)"
 
 .PHONY: help demo demo-down test lint unit molecule collection lab integration bench
@@ -25,7 +25,7 @@ demo: lab
 	$(MANAGER) $(BIN)/fliswarm talk -c gfa expose 2.0
 	@echo "The FITS files on the manager, newest first:"
 	@$(SSH) manager 'find /data -name "*.fits*" -printf "%T+  %8s bytes  %p\n" | sort -r | head -n 6'
-	@echo 'Try: export $(MANAGER); $(BIN)/fliswarm status'
+	@echo 'Try: export $(MANAGER); $(CURDIR)/$(BIN)/fliswarm status'
 
 demo-down: $(VENV)/installed
 	$(BIN)/ansible-playbook lab/down.yml

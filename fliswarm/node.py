@@ -323,7 +323,21 @@ class LiveNode:
                         await self._engine.stop(container.id, STOP_GRACE)
                     await self._engine.remove(container.id)
                 case RemoveVolume(docker_name):
-                    await self._engine.remove_volume(docker_name)
+                    await self._remove_volume(docker_name, report)
+
+    async def _remove_volume(self, docker_name: str, report: Report) -> None:
+        """Remove a volume, or say why it stays: what is in it is not on the node.
+
+        Another's container may use it. An engine before 23 that was started anew
+        beneath a camera takes it for mounted until its next start.
+        """
+        try:
+            await self._engine.remove_volume(docker_name)
+        except EngineUnreachableError:
+            raise
+        except EngineError as error:
+            text = f"{self.node.name}: volume {docker_name} stays: {error.problem}"
+            report("w", {"text": text})
 
     async def _replace(
         self, old: tuple[Container, ...], wanted: ContainerSpec, report: Report

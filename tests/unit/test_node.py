@@ -231,6 +231,28 @@ async def test_a_container_that_cannot_be_stopped_keeps_its_name() -> None:
     await failing(twin, "gfa1: cannot stop; the previous container runs again")
 
 
+class Counting(MemoryEngine):
+    """An engine that takes its volumes for mounted, as it was started beneath them."""
+
+    async def remove_volume(self, docker_name: str) -> None:
+        raise EngineError(self.node, "volume has active mounts")
+
+
+async def test_a_volume_that_cannot_go_stays_and_is_told() -> None:
+    camera = await RawCamera().start()
+    bench = Bench(camera, Counting("gfa1", registry={IMAGE: PULLED}))
+    bench.live.link.start()
+    await bench.apply()
+    told = bench.told
+    assert await bench.live.remove(bench.wanted, lambda c, k: told.append((c, k)))
+    volume = bench.wanted.volumes[0].docker_name
+    text = f"gfa1: volume {volume} stays: volume has active mounts"
+    assert ("w", {"text": text}) in told
+    assert not (await bench.engine.observe(bench.wanted)).containers
+    await bench.live.close()
+    await camera.close()
+
+
 async def test_a_foreign_container_of_our_name_blocks(bench: Bench) -> None:
     theirs = bench.engine.add_foreign("flicamera-gfa1")
     for force in (False, True):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
@@ -35,11 +36,8 @@ LIMIT = 120
 """Seconds for the engine to answer; a camera has ten of them to end."""
 
 
-def ask(method: str, path: str) -> Any:  # noqa: ANN401  what JSON holds
-    """Ask the engine, and return what it answers.
-
-    What is not there any more, or is used by others, is as it should be.
-    """
+def request(method: str, path: str) -> tuple[int, str]:
+    """Ask the engine; return the status and the body of its answer."""
     connection = http.client.HTTPConnection("localhost", timeout=LIMIT)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(LIMIT)
@@ -47,13 +45,35 @@ def ask(method: str, path: str) -> Any:  # noqa: ANN401  what JSON holds
     try:
         connection.request(method, path)
         answer = connection.getresponse()
-        said = answer.read().decode()
+        return answer.status, answer.read().decode()
     finally:
         connection.close()
+
+
+def ask(method: str, path: str) -> Any:  # noqa: ANN401  what JSON holds
+    """Ask the engine, and return what it answers.
+
+    What is not there any more, or is used by others, is as it should be.
+    """
+    status, said = request(method, path)
     fine = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT)
-    if answer.status >= http.HTTPStatus.BAD_REQUEST and answer.status not in fine:
-        sys.exit(f"Docker Engine: {method} {path}: {answer.status} {said.strip()}")
+    if status >= http.HTTPStatus.BAD_REQUEST and status not in fine:
+        sys.exit(f"Docker Engine: {method} {path}: {status} {said.strip()}")
     return json.loads(said) if method == "GET" else None
+
+
+def remove_volumes(names: list[str]) -> None:
+    """Remove volumes that no container uses any more.
+
+    An engine before 23 that was started anew beneath a container takes its volumes for
+    mounted until its next start.
+    """
+    answers = {name: request("DELETE", f"/volumes/{name}") for name in names}
+    left = [name for name, (_, said) in answers.items() if "active mounts" in said]
+    if left:
+        subprocess.run(["systemctl", "restart", "docker"], check=True)
+    for name in left:
+        ask("DELETE", f"/volumes/{name}")
 
 
 def labelled(kind: str, label: str) -> Any:  # noqa: ANN401  what JSON holds
@@ -93,8 +113,7 @@ def main(act: bool) -> dict[str, Any]:
         for one in ours:
             ask("POST", f"/containers/{one['Id']}/stop?t=10")
             ask("DELETE", f"/containers/{one['Id']}?force=1&v=1")
-        for one in volumes:
-            ask("DELETE", f"/volumes/{one['Name']}")
+        remove_volumes([one["Name"] for one in volumes])
         for name in images:
             ask("DELETE", f"/images/{name}?force=1")
     names = [one["Names"][0].lstrip("/") for one in ours]

@@ -99,6 +99,11 @@ missing_groups:
   returned: kept
   type: list
   elements: str
+own_groups:
+  description:
+    - The groups of the record that each user of the list was not in at first sight.
+  returned: kept
+  type: dict
 own_folders:
   description: The folders of the record that were empty, or not there, at first sight.
   returned: always
@@ -431,6 +436,14 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         "users": {name: found for name, found in users.items() if found},
         "missing_groups": [name for name in params["groups"] if not is_group(name)],
         "own_folders": own_folders(fresh),
+        "own_groups": {
+            name: [
+                group
+                for group in sorted(fresh["groups"])
+                if group not in (fresh["users"][name] or {"groups": []})["groups"]
+            ]
+            for name in params["users"]
+        },
         "ssh_keys": ssh_keys(),
     }
 

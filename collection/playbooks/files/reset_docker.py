@@ -68,8 +68,8 @@ def remove_volumes(names: list[str]) -> None:
     An engine before 23 that was started anew beneath a container takes its volumes for
     mounted until its next start.
     """
-    answers = {name: request("DELETE", f"/volumes/{name}") for name in names}
-    left = [name for name, (_, said) in answers.items() if "active mounts" in said]
+    answers = {name: request("DELETE", f"/volumes/{name}")[1] for name in names}
+    left = [name for name in names if "active mounts" in answers[name]]
     if left:
         subprocess.run(["systemctl", "restart", "docker"], check=True)
     for name in left:

@@ -50,7 +50,7 @@ class Wanted(NamedTuple):
 
 
 def wanted(
-    hosts: Mapping[str, object], reserved: Mapping[str, object] = {}
+    hosts: Mapping[str, object], reserved: Mapping[str, object] | None = None
 ) -> dict[str, Wanted]:
     """Return the leaves that a site has to have, by their files without suffix.
 
@@ -63,7 +63,7 @@ def wanted(
         Inventory names, and for each those that no other host may have.
     """
     leaves = {"controller": Wanted("ca", Leaf("controller", CLIENT))}
-    known = {host: _covers(host, names) for host, names in reserved.items()}
+    known = {host: _covers(host, names) for host, names in (reserved or {}).items()}
     for host, names in sorted(hosts.items()):
         own = known.get(host, frozenset()).union(map(authority.normal, HERE))
         others = frozenset().union(*known.values()) - own

@@ -5,7 +5,8 @@ home=$1 python=$2 tar=$3 stamp=$4
 # What a run that was killed has begun goes on until it ends, and takes the tar with it.
 exec 9>/run/fliswarm-provision.lock
 flock 9
-if [ "$(cat "$home/bundle" 2>/dev/null)" = "$stamp" ] && [ /usr/local/bin/fliswarm -ef "$home/bin/fliswarm" ]; then
+if [ "$(cat "$home/bundle" 2>/dev/null)" = "$stamp" ] && [ -e "$home/bin/fliswarm" ] &&
+    [ "$(readlink -f /usr/local/bin/fliswarm)" = "$(readlink -f "$home/bin/fliswarm")" ]; then
     rm -f "$tar"
     exit 0
 fi

@@ -68,11 +68,11 @@ def remove_volumes(names: list[str]) -> None:
     An engine before 23 that was started anew beneath a container takes its volumes for
     mounted until its next start.
     """
-    answers = {name: request("DELETE", f"/volumes/{name}")[1] for name in names}
-    left = [name for name in names if "active mounts" in answers[name]]
-    if left:
+    answers = [request("DELETE", f"/volumes/{name}")[1] for name in names]
+    if any("active mounts" in said for said in answers):
         subprocess.run(["systemctl", "restart", "docker"], check=True)
-    for name in left:
+    # Those that went are not there any more; why another stays is told.
+    for name in names:
         ask("DELETE", f"/volumes/{name}")
 
 

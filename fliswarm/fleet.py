@@ -151,10 +151,12 @@ class LiveFleet:
         exclude: str | None = None,
         *,
         none_will_do: bool = False,
+        disabled: bool = False,
     ) -> list[LiveNode]:
         """Return the enabled nodes that a selection means; see `selection.select`.
 
-        With ``none_will_do`` it may mean disabled nodes alone.
+        With ``none_will_do`` it may mean disabled nodes alone; with ``disabled`` those
+        are returned as well.
 
         Raises
         ------
@@ -163,10 +165,12 @@ class LiveFleet:
         """
         nodes = {name: live.node for name, live in self._nodes.items()}
         chosen = select(nodes, names, category, exclude)
+        if disabled:
+            return [self._nodes[node.name] for node in chosen]
         enabled = [node.name for node in chosen if node.name in self._enabled]
         if not enabled and not none_will_do:
-            disabled = ", ".join(node.name for node in chosen)
-            raise SelectionError(f"all of these nodes are disabled: {disabled}")
+            off = ", ".join(node.name for node in chosen)
+            raise SelectionError(f"all of these nodes are disabled: {off}")
         return [self._nodes[name] for name in enabled]
 
     def enable(self, name: str) -> bool:

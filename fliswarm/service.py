@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 from fliswarm import __version__
@@ -25,6 +26,9 @@ from fliswarm.power import SitePower
 from fliswarm.tron import TronLink
 
 log = logging.getLogger(__name__)
+
+AT_START = ("actor", "control_socket", "ping_timeout")
+"""What a controller takes from its file once, when it starts."""
 
 STATUS_PERIOD = 300.0
 """Seconds between two reports to all users, as the telescope's displays expect them."""
@@ -49,7 +53,7 @@ class Service(Listener):
         self._load = load
         desired = load()
         actor = desired.actor
-        self._actor_settings = actor
+        self._started = desired
         self._hub = (
             TronLink(
                 actor.name,
@@ -68,6 +72,7 @@ class Service(Listener):
                 actor.name,
                 __version__,
                 self.reload,
+                self.stale,
                 self._hub,
                 self._events,
             )
@@ -84,7 +89,7 @@ class Service(Listener):
         socket
             Path of the control socket.
         """
-        settings = self._actor_settings
+        settings = self._started.actor
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -119,9 +124,28 @@ class Service(Listener):
     async def reload(self) -> list[str]:
         """Read the configuration again; a wrong one changes nothing."""
         desired = self._load()
-        if desired.actor != self._actor_settings:
-            log.warning("the actor's own settings change with the next start")
+        if late := self._late(desired):
+            log.warning("%s: in force from the next start", ", ".join(late))
         return await self._fleet.reload(desired)
+
+    def stale(self) -> list[str]:
+        """Return the nodes and the settings that are not as the file has them.
+
+        A wrong file is an error, as it is for a reload.
+        """
+        wanted, running = self._load(), self._fleet.desired
+        every = {**running.nodes, **wanted.nodes}
+        nodes = [n for n in every if running.nodes.get(n) != wanted.nodes.get(n)]
+        others = [
+            field.name
+            for field in fields(Fleet)
+            if field.name not in ("nodes", *AT_START)
+            and getattr(wanted, field.name) != getattr(running, field.name)
+        ]
+        return [*nodes, *others, *self._late(wanted)]
+
+    def _late(self, wanted: Fleet) -> list[str]:
+        return [n for n in AT_START if getattr(wanted, n) != getattr(self._started, n)]
 
     # Listener
 

@@ -33,14 +33,16 @@ class Site:
     """What all commands work with.
 
     ``name`` and ``version`` are the actor's; ``reload`` reads the configuration again
-    and returns the names of the nodes that changed; ``running`` holds the commands
-    that go on until they are stopped, by name.
+    and returns the names of the nodes that changed; ``stale`` only tells what is not
+    as the configuration has it; ``running`` holds the commands that go on until they
+    are stopped, by name.
     """
 
     fleet: LiveFleet
     name: str
     version: str
     reload: Callable[[], Awaitable[list[str]]]
+    stale: Callable[[], list[str]]
     hub: TronLink | None = None
     events: Events = field(default_factory=Events)
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -264,7 +266,9 @@ async def _say_plan(context: Context, nodes: list[LiveNode], *, force: bool) -> 
 
 @commands.command(context_settings=SETTINGS)
 @selection("nodes to clear")
-@click.option("--all", "-a", "everything", is_flag=True, help="All nodes.")
+@click.option(
+    "--all", "-a", "everything", is_flag=True, help="All nodes, disabled ones as well."
+)
 async def remove(
     context: Context,
     names: str | None,
@@ -277,7 +281,7 @@ async def remove(
     if not everything and not names and not category:
         raise SelectionError("name the nodes to clear, or --all")
     call = context.call
-    nodes = context.fleet.select(names, category, exclude)
+    nodes = context.fleet.select(names, category, exclude, disabled=everything)
     failed = _report_errors(call, await context.fleet.remove(nodes, call.write))
     if failed:
         call.fail(error="Failed to clear one or more nodes.", failed=failed)
@@ -378,9 +382,18 @@ async def logs(context: Context, node: str, lines: int) -> None:
 
 
 @commands.command(context_settings=SETTINGS)
-async def reload(context: Context) -> None:
+@click.option("--check", is_flag=True, help="Fails when anything would change.")
+async def reload(context: Context, *, check: bool) -> None:
     """Reads the configuration again and follows what changed."""
+    if check:
+        if stale := context.site.stale():
+            context.call.fail(error=f"not as the file has it: {', '.join(stale)}")
+        else:
+            context.call.finish(text="all is as the file has it")
+        return
     changed = await context.site.reload()
+    if late := context.site.stale():
+        context.call.warning(text=f"{', '.join(late)}: in force from the next start")
     context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")
 
 

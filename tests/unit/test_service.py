@@ -104,6 +104,46 @@ async def test_a_reload_changes_only_what_differs(tmp_path: Path) -> None:
         await one.close()
 
 
+async def command(running: Observatory, words: str) -> list[str]:
+    """Give a command; return its replies."""
+    client = await Client.connect(running.port)
+    said = await client.command(f"9 {words}")
+    await client.close()
+    return said
+
+
+async def test_what_is_not_as_the_file_has_it_is_told(tmp_path: Path) -> None:
+    async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
+        before = running.desired
+        good = ': text="all is as the file has it"'
+        assert (await command(running, "reload --check"))[-1] == good
+        gfa1 = replace(before.nodes["gfa1"], category="fvc")
+        running.desired = replace(before, nodes={"gfa1": gfa1}, image="sdss/other")
+        bad = 'f error="not as the file has it: gfa1, image"'
+        assert (await command(running, "reload --check"))[-1] == bad
+        await command(running, "reload")
+        assert (await command(running, "reload --check"))[-1] == good
+        # What only a start brings into force is not taken for done by a reload.
+        actor = replace(before.actor, port=before.actor.port + 1)
+        running.desired = replace(running.desired, actor=actor)
+        said = await command(running, "reload")
+        assert any("actor: in force from the next start" in line for line in said)
+        bad = 'f error="not as the file has it: actor"'
+        assert (await command(running, "reload --check"))[-1] == bad
+
+
+async def test_all_nodes_are_cleared_disabled_ones_too(tmp_path: Path) -> None:
+    ports = {"gfa1": free_port(), "gfa2": free_port()}
+    async with observatory(ports, tmp_path / "c.sock") as running:
+        for name in ("gfa1", "gfa2"):
+            await command(running, f"disable {name}")
+        said = await command(running, "remove --all")
+        assert said[-1].startswith(":"), said
+        for engine in running.engines.values():
+            assert "observe" in engine.calls
+        assert (await command(running, "remove -n gfa1"))[-1].startswith("f")
+
+
 async def test_an_exposure_goes_on_while_its_engine_gets_another_address(
     tmp_path: Path,
 ) -> None:

@@ -392,8 +392,18 @@ class LiveNode:
                 )
             seen = await self._engine.observe(wanted)
             if not any(c.id == container and c.running for c in seen.containers):
-                last = (await self._engine.logs(container, 1)).strip()
-                raise CameraError(self.node.name, f"the container ended: {last!r}")
+                last = await self._last_words(container)
+                raise CameraError(self.node.name, f"the container ended: {last}")
+
+    async def _last_words(self, container: str) -> str:
+        """Return the end of a container's log, or that it cannot be read."""
+        try:
+            return repr((await self._engine.logs(container, 1)).strip())
+        except EngineUnreachableError:
+            raise
+        except EngineError as error:
+            # Log drivers such as none let nobody read what was said.
+            return f"why, its log does not tell ({error.problem})"
 
     async def _answers(self, limit: float) -> bool:
         """Return whether the camera answers a ping within ``limit`` seconds."""

@@ -348,7 +348,7 @@ class DockerEngine:
         repository, tag = _split(name)
         try:
             events = api.pull(repository, tag, stream=True, decode=True)
-            problem = next((e["error"] for e in events if "error" in e), None)
+            problem = next(filter(None, map(_failure, events)), None)
         except docker.errors.APIError as error:
             problem = _words(error)
         # When the registry is down, what the node has already is as good.
@@ -424,6 +424,9 @@ def _run(api: docker.APIClient, wanted: ContainerSpec) -> str:
         cpu_quota=None if cpus is None else round(cpus * CPU_PERIOD),
         restart_policy={"Name": wanted.restart_policy},
         init=True,
+        # An engine with userns-remap refuses, without it, both privileges and the
+        # host's network; to any other it says nothing new.
+        userns_mode="host",
     )
     created = api.create_container(
         wanted.image,
@@ -453,6 +456,12 @@ def _split(name: str) -> tuple[str, str]:
     head, slash, last = name.rpartition("/")
     repository, _, tag = last.partition(":")
     return f"{head}{slash}{repository}", tag or "latest"
+
+
+def _failure(event: dict[str, Any]) -> str | None:
+    """Return why a pull failed, by one of its events: engines differ in its key."""
+    detail = event.get("errorDetail") or {}
+    return event.get("error") or detail.get("message")
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -28,6 +28,9 @@ class Engine:
         self.port = 0
         self.containers: dict[str, dict[str, Any]] = {}
         self.volumes: dict[str, dict[str, Any]] = {}
+        self.bodies: dict[str, Mapping[str, Any]] = {}
+        self.pull: Mapping[str, Any] = {"status": "Image is up to date"}
+        self.image = True
         self._ids = itertools.count(1)
         self._on_start = on_start
         self._server: asyncio.Server | None = None
@@ -116,7 +119,9 @@ class Engine:
             case _, ["volumes", *rest]:
                 return self._volumes(method, rest, query, body)
             case "POST", ["images", "create"]:
-                return 200, {"status": "Image is up to date"}
+                return 200, self.pull
+            case "GET", ["images", *_] if not self.image:
+                return 404, {"message": "No such image"}
             case "GET", ["images", *rest]:
                 digests = [f"{'/'.join(rest[:-1]).rpartition(':')[0]}@sha256:digest"]
                 return 200, {"Id": "sha256:image", "RepoDigests": digests}
@@ -137,6 +142,7 @@ class Engine:
                 if self._find(query["name"]):
                     return 409, {"message": f"the name {query['name']} is in use"}
                 number = self.create(query["name"], body, running=False)
+                self.bodies[query["name"]] = body
                 return 201, {"Id": number, "Warnings": []}
         found = self._find(rest[0])
         if found is None:

@@ -199,6 +199,13 @@ class Dying(MemoryEngine):
         return container
 
 
+class Mute(Dying):
+    """An engine whose log driver keeps nothing that can be read."""
+
+    async def logs(self, container: str, lines: int) -> str:
+        raise EngineError(self.node, "driver does not support reading")
+
+
 class Stubborn(MemoryEngine):
     """An engine that cannot stop a container."""
 
@@ -224,6 +231,8 @@ async def failing(twin: MemoryEngine, words: str) -> None:
 async def test_a_new_container_that_ends_is_taken_back() -> None:
     twin = Dying("gfa1", registry={IMAGE: PULLED})
     await failing(twin, "gfa1: the container ended: .*; the previous container runs")
+    mute = Mute("gfa1", registry={IMAGE: PULLED})
+    await failing(mute, r"ended: why, its log does not tell \(driver .*\)")
 
 
 async def test_a_container_that_cannot_be_stopped_keeps_its_name() -> None:

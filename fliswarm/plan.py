@@ -6,6 +6,7 @@ all three hold the same object.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fliswarm.model import Container, ContainerSpec, Observation, Volume
@@ -20,7 +21,16 @@ class Difference:
     found: object
 
     def __str__(self) -> str:
+        if isinstance(self.wanted, Mapping) and self.field == "environment":
+            return f"{self.field}: {self._names(self.wanted)}"
         return f"{self.field}: wanted {self.wanted}, found {self.found}"
+
+    def _names(self, wanted: Mapping[str, object]) -> str:
+        """Return the variables that differ, without values: these may be secret."""
+        found = self.found if isinstance(self.found, Mapping) else {}
+        names = {*wanted, *found}
+        different = sorted(n for n in names if wanted.get(n) != found.get(n))
+        return f"{', '.join(different)} differs"
 
 
 @dataclass(frozen=True, slots=True)

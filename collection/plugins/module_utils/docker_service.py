@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -27,6 +28,9 @@ PACKAGED = "/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock $DOCK
 
 ASK_LIMIT = 3
 """Seconds for a daemon that runs to answer a question."""
+
+NOBODY = 65534
+"""User and group without any right."""
 
 SYSTEMD_LIMIT = 90
 """Seconds for systemd to carry out what it was asked for."""
@@ -184,14 +188,16 @@ def objections(text: str, command: str) -> str:
     daemon = daemon_json.parse(text)
     judged = {key: daemon[key] for key in daemon if not key.startswith("tls")}
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
         copy = Path(folder, "daemon.json")
+        copy.touch(0o600)
         copy.write_text(daemon_json.render(judged), "utf-8")
-        copy.chmod(0o644)
+        # It may hold passwords: to be read by who judges it alone.
+        for path in (folder, copy):
+            os.chown(path, NOBODY, NOBODY)
         script = (
             f"if [ -r {DEFAULTS} ]; then . {DEFAULTS}; fi; "
             "only=$(${0%% *} --help | grep -o -m 1 -e --validate); "
-            "exec setpriv --reuid=65534 --regid=65534 --clear-groups "
+            f"exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups "
             f"{command} --config-file {copy} $only"
         )
         code, said = run("sh", "-c", script, command.split()[0], limit=30)

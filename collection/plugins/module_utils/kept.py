@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, NamedTuple, Optional
 
+from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import masked
+
 STORE = "/var/lib/fliswarm-provision"
 """Folder of the records, for root alone: they hold whole files."""
 
@@ -115,15 +117,35 @@ def unpack(packed: dict[str, list[Any] | None]) -> Files:
 
 
 def show(
-    path: str, before: File | None, after: File | None, *, secret: bool
+    path: str,
+    before: File | None,
+    after: File | None,
+    *,
+    secret: bool,
+    hide: str | None = None,
 ) -> dict[str, str]:
-    """Return a difference as Ansible shows it; of a secret, only that there is one."""
+    """Return a difference as Ansible shows it; of a secret, only that there is one.
+
+    Parameters
+    ----------
+    path
+        Its name for people.
+    before, after
+        The file as it is, and as it is to be.
+    secret
+        Whether the whole file is.
+    hide
+        Regular expression of secret parts, see `masked`.
+    """
     if secret:
         what = "is replaced" if before and after else "is new" if after else "goes"
         return {"prepared": f"{path} {what}\n"}
+    old, new = (masked(file.content, hide) if file else "" for file in (before, after))
+    if before and after and old == new and before.content != after.content:
+        new += "(what is hidden differs)\n"
     return {
-        "before": before.content if before else "",
-        "after": after.content if after else "",
+        "before": old,
+        "after": new,
         "before_header": _header(path, before),
         "after_header": _header(path, after),
     }

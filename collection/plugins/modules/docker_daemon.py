@@ -110,7 +110,6 @@ import functools
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
     daemon_json,
     docker_service,
@@ -127,6 +126,10 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.daemon_change import
     text_of,
 )
 from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
+from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import (
+    QuietModule,
+    masked,
+)
 
 SERVICE = "docker.service"
 
@@ -172,7 +175,7 @@ def _certificates(given: dict[str, str], paths: dict[str, str]) -> kept.Files:
     }
 
 
-def look(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
+def look(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     """Refuse a host with which this cannot work."""
     if docker_service.is_snap():
         raise RefusedError(
@@ -198,7 +201,7 @@ def look(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     }
 
 
-def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
+def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     """Bring the host to what the parameters ask for."""
     look(module, record)
     params, known = module.params, record.load()
@@ -221,7 +224,7 @@ def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     )
     now = found.now[CONFIG]
     same = not found.interrupted and daemon == found.daemon and now is not None
-    wanted[CONFIG] = now if same else like(now, daemon_json.render(daemon))
+    wanted[CONFIG] = _closed(now if same else like(now, daemon_json.render(daemon)))
 
     at_start = {*units(found), *daemon_json.TLS_FILES.values()}
     change = Change(found, wanted, daemon)
@@ -254,6 +257,12 @@ def configure(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     record.save(known)
     kept.remove_folders(known["folders"])
     return result
+
+
+def _closed(config: File) -> File:
+    """Return a daemon.json for root alone where it holds a password."""
+    open_to_all = masked(config.content) == config.content
+    return config if open_to_all else config._replace(mode=config.mode & 0o600)
 
 
 def _know_authority(authority: str) -> None:
@@ -300,7 +309,7 @@ def _ours(known: dict[str, Any]) -> dict[str, tuple[Any, list[Any]]]:
     }
 
 
-def give_back(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
+def give_back(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     """Bring the host back to what it was before the first run."""
     known = record.load()
     if not known:
@@ -410,7 +419,7 @@ def main() -> None:
         },
     }
     names = {"type": "list", "elements": "str"}
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "hosts": {**names, "default": ["unix:///var/run/docker.sock"]},
             "options": {"type": "dict", "default": {}},

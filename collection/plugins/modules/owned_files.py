@@ -65,6 +65,12 @@ options:
       validate:
         description: Command that fails on a wrong file; C(%s) stands for its path.
         type: str
+      hide:
+        description:
+          - Regular expression of what is secret in it; what its first group matches
+            is in no difference. Passwords in URLs, and values whose names say that
+            they are secret, never are.
+        type: str
   blocks:
     description:
       - Parts of files that others own, between two lines that mark them.
@@ -190,9 +196,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sdss.fliswarm.plugins.module_utils import kept
 from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
+from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import QuietModule
 
 UNKNOWN = -1
 """Number of a user or group that does not exist yet."""
@@ -226,9 +232,11 @@ class Wanted(NamedTuple):
     """Users of the folders."""
     homes: dict[str, int]
     """How many parts of a path are in a user's home, where any are."""
+    hidden: dict[str, str]
+    """Expressions of what is secret in a file."""
 
 
-NOTHING = Wanted({}, {}, [], [], {}, {}, {})
+NOTHING = Wanted({}, {}, [], [], {}, {}, {}, {})
 
 
 def numbers(user: str, group: str | None, check: bool) -> tuple[int, int]:
@@ -314,6 +322,7 @@ def wanted_of(params: dict[str, Any], check: bool) -> Wanted:
         {homed(path, check): path for path in given},
         {homed(one["path"], check): one["owner"] for one in params["folders"]},
         {homed(p, check): len(Path(p).parts) - 1 for p in given if p.startswith("~")},
+        {one["path"]: one["hide"] for one in params["files"] if one["hide"]},
     )
 
 
@@ -392,6 +401,7 @@ class Step:
             "blocks": {**blocks, **self._blocks},
             "folders": {**folders, **self._folders},
             "found": kept.pack({**found, **self._found}),
+            "hidden": {**self._known.get("hidden", {}), **wanted.hidden},
             "homes": self._homes,
             "made": sorted({*self._known.get("made", []), *made}),
             "pending": sorted({*self._known.get("pending", []), *self.changed}),
@@ -402,7 +412,7 @@ class Step:
         """Return the record to keep when everything is in force."""
         record, wanted = dict(self.record), self._wanted
         here = {*wanted.files, *wanted.folders}
-        for key in ("found", "blocks", "folders", "homes"):
+        for key in ("found", "blocks", "folders", "hidden", "homes"):
             record[key] = {p: v for p, v in record[key].items() if p in here}
         record["secrets"] = sorted(wanted.secrets)
         record["pending"] = []
@@ -421,12 +431,14 @@ class Step:
     def diff(self) -> list[Any]:
         """Return the differences as Ansible shows them."""
         secrets, names = self.record["secrets"], self._wanted.names
+        hidden = self.record["hidden"]
         files = [
             kept.show(
                 names.get(path, path),
                 self.now[path],
                 self.files[path],
                 secret=path in secrets,
+                hide=hidden.get(path),
             )
             for path in self.changed
         ]
@@ -533,7 +545,7 @@ class Doer:
         With the parameters.
     """
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: QuietModule) -> None:
         self._params = module.params
         self._check = bool(module.check_mode)
         self._record = kept.Record(module.params["name"], module.params["store"])
@@ -605,6 +617,7 @@ def arguments() -> dict[str, Any]:
         "content": {"type": "str", "required": True},
         "mode": {"type": "str", "default": "0644"},
         "validate": {"type": "str"},
+        "hide": {"type": "str"},
         **owner,
     }
     folder = {
@@ -646,7 +659,7 @@ def _many(options: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Do what the parameters ask for."""
-    module = AnsibleModule(arguments(), supports_check_mode=True)
+    module = QuietModule(arguments(), supports_check_mode=True)
     os.umask(0o022)
     doer = Doer(module)
     act = doer.present if module.params["state"] == "present" else doer.absent

@@ -17,15 +17,30 @@ from ansible.module_utils.testing import patch_module_args
 ROOT = Path(__file__).parents[3]
 
 
-def start(name: str, arguments: dict[str, Any]) -> subprocess.Popen[str]:
-    """Start a module; its result comes on its standard output."""
+def start(
+    name: str, arguments: dict[str, Any], libraries: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start a module; its result comes on its standard output.
+
+    Parameters
+    ----------
+    name
+        Of the module, without the collection.
+    arguments
+        Its parameters, and Ansible's flags.
+    libraries
+        Folder of what its Python finds beside Ansible's.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, name],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": PATH},
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHONPATH": f"{PATH}:{libraries or PATH}",
+        },
         start_new_session=True,
     )
     assert process.stdin is not None

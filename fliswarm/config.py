@@ -325,6 +325,7 @@ def _node(
         tls=tls if secure else None,
         port=node.port("port", 19995),
         user=node.optional("user", str) or "sdss",
+        ssh_port=node.port("ssh-port", 22),
         uid=node.optional("docker-uid", int),
         gid=node.optional("docker-gid", int),
         category=node.optional("category", str),

@@ -87,7 +87,7 @@ class Node:
 
     ``engine`` is the address of its Docker Engine (``tcp://sdss-gfa1:2375``), and
     ``tls`` what an address with ``https://`` needs; ``port`` is where its camera
-    listens; ``user`` is the login name for ssh.
+    listens; ``user`` and ``ssh_port`` are for ssh.
     """
 
     name: str
@@ -95,6 +95,7 @@ class Node:
     engine: str
     port: int = 19995
     user: str = "sdss"
+    ssh_port: int = 22
     uid: int | None = None
     gid: int | None = None
     category: str | None = None

@@ -104,6 +104,7 @@ class SshHost:
         try:
             client.connect(
                 self._node.host,
+                self._node.ssh_port,
                 username=self._node.user,
                 timeout=CONNECT_LIMIT,
                 banner_timeout=CONNECT_LIMIT,

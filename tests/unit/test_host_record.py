@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.sdss.fliswarm.plugins.modules import host_record
 
 from tests.unit.support.modules import run
@@ -93,3 +95,29 @@ def test_somebody_s_own_files_are_told_from_those_of_every_home(tmp_path: Path) 
         ".profile",
         ".ssh/id_ed25519",
     ]
+
+
+def test_who_is_not_listed_any_more_is_told_until_taken_out(tmp_path: Path) -> None:
+    """Of whom an earlier run has put in; not of whom the host had in before."""
+    name, group = member()
+    asked: dict[str, Any] = {"users": [name], "groups": [group]}
+    record(tmp_path, **asked, members={name: [group]})
+    # At first sight the user was in: that membership is the host's own.
+    assert record(tmp_path, **asked)["leaving"] == []
+    record(tmp_path, **asked, members={name: [group]})
+    file = tmp_path / "test.json"
+    known = json.loads(file.read_text())
+    known["users"][name]["groups"] = []
+    file.write_text(json.dumps(known))
+    assert record(tmp_path, **asked, members={name: [group]})["leaving"] == []
+    for _again in range(2):
+        assert record(tmp_path, **asked)["leaving"] == [[name, group]]
+    assert record(tmp_path, check=True, **asked)["leaving"] == [[name, group]]
+
+
+def member() -> tuple[str, str]:
+    """Return a user and a group that it is in, making none."""
+    for found in grp.getgrall():
+        for name in found.gr_mem:
+            return name, found.gr_name
+    pytest.skip("no group of this computer has a member")

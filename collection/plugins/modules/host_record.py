@@ -37,6 +37,12 @@ options:
     type: list
     elements: str
     default: []
+  members:
+    description:
+      - Groups that users are going to be put into, a list by user. Who is not listed
+        any more, and was put in by an earlier run, is told as C(leaving).
+    type: dict
+    default: {}
   state:
     description:
       - C(kept) remembers what is listed, each at its first sight.
@@ -99,11 +105,13 @@ missing_groups:
   returned: kept
   type: list
   elements: str
-own_groups:
+leaving:
   description:
-    - The groups of the record that each user of the list was not in at first sight.
+    - Memberships that earlier runs asked for and this one does not, each a user and a
+      group. Those that the host had at first sight are not among them.
   returned: kept
-  type: dict
+  type: list
+  elements: list
 own_folders:
   description: The folders of the record that were empty, or not there, at first sight.
   returned: always
@@ -315,6 +323,26 @@ def purge(known: dict[str, Any]) -> tuple[list[str], list[str]]:
     return sorted(leaving | set(ours)), needed
 
 
+def leaving(known: dict[str, Any], wanted: dict[str, Any]) -> list[list[str]]:
+    """Return the memberships that were given, and that are not wanted any more.
+
+    Parameters
+    ----------
+    known
+        The record.
+    wanted
+        Groups by user.
+    """
+    return [
+        [name, group]
+        for name, groups in sorted(known.get("members", {}).items())
+        for group in groups
+        if group not in wanted.get(name, [])
+        and group in (user(name) or {"groups": []})["groups"]
+        and group not in (known["users"].get(name) or {"groups": []})["groups"]
+    ]
+
+
 class Plan:
     """What it takes to give a host back.
 
@@ -407,6 +435,11 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         "groups": {},
         "folders": {},
     }
+    gone = leaving(known, params["members"])
+    members = {name: list(groups) for name, groups in params["members"].items()}
+    for name, group in gone:
+        # Until it is taken back.
+        members.setdefault(name, []).append(group)
     unknown = set(params["packages"]) - set(known["listed"])
     there = unknown & installed()
     fresh = {
@@ -422,6 +455,7 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
             **{path: is_filled(path) for path in params["folders"]},
             **known.get("folders", {}),
         },
+        "members": {name: sorted(groups) for name, groups in members.items()},
     }
     if not module.check_mode and fresh != record.load():
         record.save(fresh)
@@ -435,15 +469,8 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         "lacking": lacking,
         "users": {name: found for name, found in users.items() if found},
         "missing_groups": [name for name in params["groups"] if not is_group(name)],
+        "leaving": gone,
         "own_folders": own_folders(fresh),
-        "own_groups": {
-            name: [
-                group
-                for group in sorted(fresh["groups"])
-                if group not in (fresh["users"][name] or {"groups": []})["groups"]
-            ]
-            for name in params["users"]
-        },
         "ssh_keys": ssh_keys(),
     }
 
@@ -479,6 +506,7 @@ def main() -> None:
             "users": words,
             "groups": words,
             "folders": words,
+            "members": {"type": "dict", "default": {}},
             "state": {
                 "type": "str",
                 "choices": ["kept", "restored"],

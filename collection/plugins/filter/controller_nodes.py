@@ -140,7 +140,7 @@ def controller_nodes(
     categories: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
     """Return the section of each node by name."""
-    every = (categories or {}).items()
+    every = list((categories or {}).items())
     found = {}
     for name in names:
         of_it = sorted(group for group, hosts in every if name in hosts)

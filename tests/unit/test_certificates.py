@@ -608,3 +608,20 @@ def test_the_module_tells_no_key(tmp_path: Path) -> None:
         body = key.read_text().splitlines()[1:-1]
         assert not any(line in done.stdout for line in body)
     assert "PRIVATE" not in done.stdout
+
+
+def test_keys_that_may_have_been_told_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the first version were in the journals; the authority's never was."""
+    folder = tmp_path / "pki"
+    with monkeypatch.context() as first:
+        first.setattr(authority, "KEPT", "")
+        make(folder)
+    before = {name: pair(folder, name.removesuffix(".pem")).key for name in ALL}
+    made = make(folder)
+    assert made == dict.fromkeys(LEAVES, "its key may be in the journal of its host")
+    after = {name: pair(folder, name.removesuffix(".pem")).key for name in ALL}
+    same = [n for n in ALL if before[n].private_numbers() == after[n].private_numbers()]
+    assert same == ["ca.pem", "pullers.pem"]
+    assert make(folder) == {}

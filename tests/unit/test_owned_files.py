@@ -31,6 +31,7 @@ class Host:
             "store": str(root / "store"),
             "secret_owner": ME,
             "then": [["sh", "-c", f"echo $CHANGED >>{self.log}"]],
+            "holds": ["true"],
         }
 
     def file(self, path: str, content: str, **more: object) -> dict[str, Any]:
@@ -325,3 +326,44 @@ def test_killed_at_any_moment_the_next_run_ends_the_same(
     assert ours == (set() if "state" in wanted else {"new/0", "new/1", "new/2"})
     assert host.run(state="absent")["changed"] is ("state" not in wanted)
     assert (host.root / "new").is_dir() is (moment == "writing")
+
+
+def test_commands_that_nothing_proves_are_refused(host: Host) -> None:
+    failed = host.run(files=[host.file("a", "1\n")], holds=[])
+    assert "Remedy: give holds or units" in failed["msg"]
+    assert host.tree() == {}
+    assert not host.run(state="absent", holds=[])["changed"]
+
+
+def test_what_is_done_and_yet_not_so_is_a_failure(host: Host) -> None:
+    files = [host.file("a", "1\n")]
+    failed = host.run(files=files, holds=["sh", "-c", "echo no port >&2; exit 1"])
+    assert failed["msg"].startswith("test: all was done, and yet: ")
+    assert failed["msg"].endswith(": no port")
+    # The next run does it again.
+    assert host.run(files=files)["ran"]
+    assert not host.run(files=files)["changed"]
+
+
+def test_a_unit_that_is_not_there_does_not_hold(host: Host) -> None:
+    units = [{"name": "fliswarm-nothing.service"}]
+    failed = host.run(files=[host.file("a", "1\n")], holds=[], units=units)
+    assert "fliswarm-nothing.service is not there" in failed["msg"]
+
+
+def test_a_file_of_ours_that_became_a_link_is_written_again(host: Host) -> None:
+    files = [host.file("a", "1\n")]
+    theirs = host.root / "theirs"
+    theirs.write_text("1\n")
+    (host.root / "a").symlink_to(theirs)
+    failed = host.run(files=files)
+    assert f"{host.root / 'a'} is a link, and a file of fliswarm" in failed["msg"]
+    (host.root / "a").unlink()
+    host.run(files=files)
+    (host.root / "a").unlink()
+    (host.root / "a").symlink_to(theirs)
+    assert host.run(files=files, check=True)["changed"]
+    assert host.run(files=files)["changed_files"] == [str(host.root / "a")]
+    assert not (host.root / "a").is_symlink()
+    assert theirs.read_text() == "1\n"
+    assert not host.run(files=files)["changed"]

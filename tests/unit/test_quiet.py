@@ -13,9 +13,12 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils import kept
 from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import masked
 
 from fliswarm.plan import Difference
+from tests.readmes import ROLES, load
 from tests.unit.support.modules import start
 
 ME = pwd.getpwuid(os.getuid()).pw_name
+
+CONTROLLER = next(role for role in ROLES if role.name == "controller")
 
 JOURNAL = """
 import pathlib
@@ -66,7 +69,7 @@ def test_neither_contents_nor_secrets_of_files_are_told(tmp_path: Path) -> None:
     file = {
         "path": str(tmp_path / "fliswarm.yaml"),
         "content": 'environment: {"SOME": "SECRET 1"}\nport: 1\n',
-        "hide": "^environment: (.*)$",
+        "hide": "^( *)environment:( .+)$",
         "owner": ME,
         "mode": "0600",
     }
@@ -89,6 +92,7 @@ def test_a_failure_does_not_repeat_a_secret(tmp_path: Path) -> None:
         "store": str(tmp_path / "store"),
         "files": [{"path": str(tmp_path / "a"), "content": "a", "owner": ME}],
         "then": [["sh", "-c", "echo bad proxy http://me:SECRET@proxy >&2; exit 1"]],
+        "holds": ["true"],
     }
     said = told("owned_files", arguments, tmp_path)
     assert "bad proxy http://********@proxy" in said
@@ -118,6 +122,24 @@ def test_what_is_secret_by_its_form_is_masked(text: str) -> None:
 )
 def test_what_is_not_secret_stays(text: str) -> None:
     assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '  environment: {"A": "S3CRET", "B": "S3CRET"}\n  port: 1\n',
+        "  environment:\n    A: S3CRET\n    B: S3CRET\n  port: 1\n",
+    ],
+)
+def test_an_environment_is_hidden_however_it_is_written(text: str) -> None:
+    (hide,) = {
+        file["hide"]
+        for file in load(CONTROLLER, "vars/main.yml")["__controller_always"]
+        if "hide" in file
+    }
+    assert masked(text, hide).splitlines()[0].endswith("environment:********")
+    assert masked(text, hide).endswith("\n  port: 1\n")
+    assert "S3CRET" not in masked(text, hide)
 
 
 def test_that_what_is_hidden_differs_is_told() -> None:

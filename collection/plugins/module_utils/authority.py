@@ -28,6 +28,13 @@ AUTHORITY_DAYS = 3650
 # The clock of a host may be late until it has the time from the network.
 LATE = dt.timedelta(days=1)
 
+KEPT = "keys of version 2"
+"""Unit that certificates name whose keys no module has ever told.
+
+Up to version 1 the journals of the hosts had the keys, in the line about what each
+module was invoked with.
+"""
+
 NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
 
@@ -108,7 +115,7 @@ def new_leaf(leaf: Leaf, authority: Pair, terms: Terms) -> Pair:
     until = min(terms.now + dt.timedelta(days=terms.days), issuer.not_valid_after_utc)
     builder = _extended(
         _builder(key, terms.now, until)
-        .subject_name(_subject(leaf.name))
+        .subject_name(_subject(leaf.name, KEPT))
         .issuer_name(issuer.subject),
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_usage("digital_signature"), True),
@@ -153,6 +160,8 @@ def why_renew(leaf: Leaf, found: Pair, authority: Pair, terms: Terms) -> str:
         return "another authority signed it"
     if _purposes(certificate) != {leaf.purpose}:
         return f"it is not the certificate of {PURPOSES[leaf.purpose]} alone"
+    if not _kept_secret(certificate):
+        return "its key may be in the journal of its host"
     missing = leaf.covers - covered(certificate)
     if missing:
         return f"it does not cover {', '.join(sorted(missing))}"
@@ -254,9 +263,20 @@ def _extended(
     return builder
 
 
-def _subject(name: str) -> x509.Name:
+def _subject(name: str, unit: str = "") -> x509.Name:
     # 64 characters is the longest common name of X.509.
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64])])
+    names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64])]
+    if unit:
+        names.insert(0, x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
+    return x509.Name(names)
+
+
+def _kept_secret(certificate: x509.Certificate) -> bool:
+    """Tell whether the key of a certificate has never been in a journal."""
+    units = certificate.subject.get_attributes_for_oid(
+        x509.NameOID.ORGANIZATIONAL_UNIT_NAME
+    )
+    return any(unit.value == KEPT for unit in units)
 
 
 def _usage(*of: str) -> x509.KeyUsage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Callable, Iterable
 
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
@@ -61,8 +62,13 @@ class Found:
 def put(files: kept.Files) -> None:
     """Write the files that are not there as they are to be."""
     for path, file in files.items():
-        if kept.read(path) != file:
-            kept.write(path, file)
+        if kept.read(path) != file or _stray_link(path):
+            kept.write(path, file, follow=path == CONFIG)
+
+
+def _stray_link(path: str) -> bool:
+    """Tell whether a file of ours is a link: what it leads to is of others."""
+    return path != CONFIG and Path(path).is_symlink()
 
 
 def text_of(file: File | None) -> str | None:
@@ -94,7 +100,12 @@ class Change:
         self.found = found
         self.wanted = wanted
         self.daemon = daemon
-        self.paths = sorted(p for p in wanted if wanted[p] != found.now[p])
+        self.paths = sorted(
+            path
+            for path in wanted
+            if wanted[path] != found.now[path]
+            or (wanted[path] is not None and _stray_link(path))
+        )
 
     def action(self, only_read_at_start: set[str], answers: bool) -> str:
         """Return what the daemon needs: restarted, reloaded or none."""
@@ -148,9 +159,8 @@ class Change:
         if (docker_service.ask("/info") or {}).get("LiveRestoreEnabled"):
             return
         if self.daemon.get("live-restore", True):
-            kept.write(
-                CONFIG, like(config, _bridge(self.found.daemon, live_restore=True))
-            )
+            bridge = like(config, _bridge(self.found.daemon, live_restore=True))
+            kept.write(CONFIG, bridge, follow=True)
             docker_service.reload()
             docker_service.wait_for_live_restore()
 
@@ -175,7 +185,8 @@ def _settle(
         problem = _enforce("restarted", heard)
         if docker_service.active("docker.service"):
             # A key that is absent leaves the running daemon as it is.
-            kept.write(CONFIG, like(config, _bridge(daemon, live_restore=False)))
+            bridge = like(config, _bridge(daemon, live_restore=False))
+            kept.write(CONFIG, bridge, follow=True)
             problem = problem or _enforce("reloaded", heard)
             put(files)
             return problem

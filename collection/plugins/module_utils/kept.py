@@ -44,22 +44,26 @@ def read(path: str) -> File | None:
     return File(text, about.st_mode & 0o7777, about.st_uid, about.st_gid)
 
 
-def write(path: str, file: File | None) -> None:
+def write(path: str, file: File | None, *, follow: bool = False) -> None:
     """Put a file in the place of what is there; a power cut leaves the old or the new.
 
     Parameters
     ----------
     path
-        A link is followed. Folders that are missing are made.
+        Folders that are missing are made. A link gives way to the file.
     file
         What is to be there; None removes it.
+    follow
+        Whether a link is followed: where others may keep the file elsewhere.
     """
-    target = Path(path).resolve()
+    target = Path(path).resolve() if follow else Path(path)
     if file is None:
         with suppress(FileNotFoundError):
             target.unlink()
         return
     # A link can lead to a device, such as that of a unit which is masked.
+    if follow and target.is_symlink():
+        raise OSError(errno.ELOOP, "It is a link that leads to itself", path)
     if target.exists() and not target.is_file():
         raise OSError(errno.EINVAL, "It is not a regular file", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -36,19 +36,19 @@ def masked(text: str, hide: str | None = None) -> str:
     text
         Such as a file, or what a program said.
     hide
-        Regular expression of further parts: what its first group matches is secret.
+        Regular expression of further parts: what its last group matches is secret.
         ``^`` and ``$`` are those of a line.
     """
     if hide:
-        text = re.sub(hide, _without_first, text, flags=re.MULTILINE)
+        text = re.sub(hide, _without_last, text, flags=re.MULTILINE)
     text = KEY.sub(HIDDEN, text)
     text = CREDENTIALS.sub(f"{HIDDEN}@", text)
     return NAMED.sub(rf"\g<1>{HIDDEN}", text)
 
 
-def _without_first(match: re.Match[str]) -> str:
-    whole, start = match.group(0), match.start()
-    before, after = match.start(1) - start, match.end(1) - start
+def _without_last(match: re.Match[str]) -> str:
+    whole, start, last = match.group(0), match.start(), match.re.groups
+    before, after = match.start(last) - start, match.end(last) - start
     return whole[:before] + HIDDEN + whole[after:]
 
 

@@ -67,7 +67,7 @@ options:
         type: str
       hide:
         description:
-          - Regular expression of what is secret in it; what its first group matches
+          - Regular expression of what is secret in it; what its last group matches
             is in no difference. Passwords in URLs, and values whose names say that
             they are secret, never are.
         type: str
@@ -118,10 +118,27 @@ options:
   holds:
     description:
       - Command, a list of words, that succeeds while what C(then) brings about is so.
-      - When it fails, C(then) is run although no file changed.
+      - It is asked in each run. When it fails, C(then) is run although no file
+        changed; when it still fails after that, so does the module, with its words.
+      - With C(then), this or O(units) is required.
     type: list
     elements: str
     default: []
+  units:
+    description:
+      - Units of systemd that read the files when they start. Part of what holds is that
+        they start with the host, run, and were started after the last file was written.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      port:
+        description: TCP port on which its main process has to listen, and no other.
+        type: int
   undo:
     description: Commands that are run before the files are given back, then forgotten.
     type: list
@@ -161,7 +178,7 @@ EXAMPLES = r"""
     then:
       - [systemctl, daemon-reload]
       - [systemctl, restart, clock]
-    holds: [systemctl, is-active, --quiet, clock]
+    units: [{name: clock.service}]
     undo:
       - [systemctl, disable, --now, clock]
 
@@ -193,12 +210,16 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible_collections.sdss.fliswarm.plugins.module_utils import kept
+from ansible_collections.sdss.fliswarm.plugins.module_utils import kept, units
 from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
 from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import QuietModule
+
+SETTLE = 15
+"""Seconds for what was started to be as it has to be: it may still open its port."""
 
 UNKNOWN = -1
 """Number of a user or group that does not exist yet."""
@@ -370,7 +391,9 @@ class Step:
         self.now = {path: kept.read(path) for path in self.files}
         self.folders_now = {path: look(path) for path in self.folders}
         self.changed = sorted(
-            p for p, file in self.files.items() if file != self.now[p]
+            path
+            for path, file in self.files.items()
+            if file != self.now[path] or self._stray(path)
         )
         self.changed_folders = sorted(
             path
@@ -379,6 +402,23 @@ class Step:
         )
         self.record = self._record()
         """What to remember before anything is written."""
+
+    def _stray(self, path: str) -> bool:
+        """Tell whether a file of ours is a link, which leads to what is of others."""
+        if path not in {*self._found, *self._wanted.files} or path in self._both():
+            return False
+        if not Path(path).is_symlink():
+            return False
+        if path in self._found:
+            return True
+        raise ProblemError(
+            f"{path} is a link, and a file of fliswarm is to be there. Remedy: remove"
+            " it, or name another place. Nothing was changed."
+        )
+
+    def _both(self) -> set[str]:
+        """Return the files that others own as well."""
+        return {*self._blocks, *self._wanted.blocks}
 
     def _without_blocks(self) -> kept.Files:
         files: kept.Files = {}
@@ -423,7 +463,7 @@ class Step:
         for path in self.changed_folders:
             _make(path, self.folders[path])
         for path in self.changed:
-            kept.write(path, self.files[path])
+            kept.write(path, self.files[path], follow=path in self._both())
         gone = [path for path, folder in self.folders.items() if folder is None]
         gone += [p for p in self._known.get("made", []) if p not in self.folders]
         kept.remove_folders(gone)
@@ -505,6 +545,8 @@ def run(command: list[str], limit: float, changed: list[str]) -> str:
     if done.returncode == 0:
         return ""
     said = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")
+    # Of a whole program its first line is enough to know it by.
+    shown = shown if len(shown) < 200 else f"{shown.partition(chr(10))[0][:200]}..."
     return f"{shown}: {said[-2000:] or f'exit code {done.returncode}'}"
 
 
@@ -552,12 +594,13 @@ class Doer:
 
     def present(self) -> dict[str, Any]:
         """Write what differs, and let it take effect."""
+        self._refuse_unproved()
         known = self._record.load()
         step = Step(known, wanted_of(self._params, self._check))
         validate(self._params, step, self._check)
         fresh = {**step.record, "undo": self._params["undo"]}
-        needed = bool(fresh["pending"]) or not self._in_force()
-        needed = needed and bool(self._params["then"])
+        needed = bool(self._params["then"])
+        needed = needed and bool(fresh["pending"] or self._why_not())
         if not self._check:
             # What undoes the commands is for when they have been run.
             first = {**fresh, "undo": known.get("undo", [])}
@@ -568,6 +611,7 @@ class Doer:
                 self._record.save(fresh)
             if needed:
                 self._run_all(self._params["then"], fresh["pending"])
+                self._prove()
             settled = {**step.settled(), "undo": self._params["undo"]}
             if settled != fresh:
                 self._record.save(settled)
@@ -586,9 +630,37 @@ class Doer:
             self._record.remove()
         return self._result(step, bool(known))
 
-    def _in_force(self) -> bool:
-        holds = self._params["holds"]
-        return not holds or not run(holds, self._params["timeout"], [])
+    def _refuse_unproved(self) -> None:
+        """Refuse commands of which no later run could tell whether they still hold."""
+        params = self._params
+        if params["then"] and not params["holds"] and not params["units"]:
+            raise ProblemError(
+                f"{params['name']}: nothing tells whether what 'then' brings about is"
+                " so. Remedy: give holds or units. Nothing was changed."
+            )
+
+    def _why_not(self) -> str:
+        """Return what is not as the files say, empty when all is."""
+        params = self._params
+        read = [*(file["path"] for file in params["files"]), *params["secrets"]]
+        for unit in params["units"]:
+            problem = str(units.why_not(unit["name"], read, unit["port"]))
+            if problem:
+                return problem
+        return run(params["holds"], params["timeout"], []) if params["holds"] else ""
+
+    def _prove(self) -> None:
+        """Refuse to call it done when it is not so."""
+        deadline = time.monotonic() + SETTLE
+        while True:
+            problem = self._why_not()
+            if not problem:
+                return
+            if time.monotonic() > deadline:
+                raise ProblemError(
+                    f"{self._params['name']}: all was done, and yet: {problem}"
+                )
+            time.sleep(0.3)
 
     def _run_all(self, commands: list[list[str]], changed: list[str]) -> None:
         for command in commands:
@@ -642,6 +714,9 @@ def arguments() -> dict[str, Any]:
         "secret_owner": {"type": "str", "default": "root", "no_log": False},
         "then": commands,
         "holds": {"type": "list", "elements": "str", "default": []},
+        "units": _many(
+            {"name": {"type": "str", "required": True}, "port": {"type": "int"}}
+        ),
         "undo": commands,
         "timeout": {"type": "int", "default": 120},
         "state": {

@@ -1,0 +1,110 @@
+"""Systemd units: whether they run with the files that are there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Iterable
+
+PROPERTIES = (
+    "UnitFileState",
+    "ActiveState",
+    "NeedDaemonReload",
+    "ActiveEnterTimestampMonotonic",
+    "MainPID",
+)
+
+LISTENING = "0A"
+"""State of a socket in the kernel's table."""
+
+TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+
+
+def why_not(name: str, files: Iterable[str], port: int | None = None) -> str:
+    """Return why a unit is not as its files say, empty when it is.
+
+    Parameters
+    ----------
+    name
+        Of the unit.
+    files
+        What it reads when it starts.
+    port
+        TCP port on which it listens, and nobody else.
+    """
+    seen = _show(name)
+    if seen.get("UnitFileState") in ("disabled", "masked", ""):
+        state = seen["UnitFileState"] or "not there"
+        return f"{name} is {state}: it does not start with the host"
+    if seen.get("ActiveState") != "active":
+        return f"{name} does not run: it is {seen.get('ActiveState', 'unknown')}"
+    if seen.get("NeedDaemonReload") == "yes":
+        return f"systemd has not read the unit of {name}"
+    newer = _newer(int(seen.get("ActiveEnterTimestampMonotonic") or 0), files)
+    if newer:
+        return f"{name} started before {newer} was written"
+    if port is not None and not _listens(seen.get("MainPID", "0"), port):
+        return f"{name} does not listen on port {port}"
+    return ""
+
+
+def _show(name: str) -> dict[str, str]:
+    done = subprocess.run(
+        ["systemctl", "show", f"--property={','.join(PROPERTIES)}", name],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    lines = done.stdout.decode(errors="replace").splitlines()
+    found = dict(line.partition("=")[::2] for line in lines)
+    return {"UnitFileState": "", **found}
+
+
+def _newer(started: int, files: Iterable[str]) -> str:
+    """Return a file that was written after a start.
+
+    Parameters
+    ----------
+    started
+        Microseconds from the start of the host on. The clock may have been set since.
+    files
+        Their paths.
+    """
+    now = time.time()
+    start = now - time.monotonic() + started / 1e6
+    for path in files:
+        file = Path(path)
+        written = file.stat().st_mtime if file.exists() else 0
+        # What is from the future was written before the clock was set back.
+        if start < written < now:
+            return path
+    return ""
+
+
+def _listens(process: str, port: int) -> bool:
+    """Tell whether a process has the listening sockets of a port, all of them."""
+    wanted = {f"socket:[{number}]" for number in _listening(port)}
+    held = {_target(link) for link in Path("/proc", process, "fd").glob("*")}
+    return bool(wanted) and wanted <= held
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        # It was closed in the meantime.
+        return ""
+
+
+def _listening(port: int) -> list[str]:
+    numbers = []
+    for table in TABLES:
+        if not Path(table).exists():
+            continue
+        for line in Path(table).read_text("ascii").splitlines()[1:]:
+            words = line.split()
+            if words[3] == LISTENING and int(words[1].rpartition(":")[2], 16) == port:
+                numbers.append(words[9])
+    return numbers

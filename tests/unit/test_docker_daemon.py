@@ -172,3 +172,30 @@ def test_a_record_is_for_root_alone(tmp_path: Path) -> None:
     assert (tmp_path / "store/docker_daemon.json").stat().st_mode & 0o777 == 0o600
     record.remove()
     assert not (tmp_path / "store").exists()
+
+
+INFO = {
+    "LiveRestoreEnabled": True,
+    "Labels": ["site=lab"],
+    "RegistryConfig": {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8"],
+        "IndexConfigs": {"docker.io": {"Secure": True}, "hub:5000": {"Secure": False}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("daemon", "late"),
+    [
+        ({}, []),
+        ({"live-restore": True, "labels": ["site=lab"]}, []),
+        ({"insecure-registries": ["hub:5000", "127.0.0.0/8"]}, []),
+        ({"insecure-registries": None, "log-driver": "journald"}, []),
+        ({"insecure-registries": ["hub:5001"]}, ["insecure-registries"]),
+        ({"live-restore": False, "labels": ["a=b"]}, ["labels", "live-restore"]),
+    ],
+)
+def test_what_a_running_daemon_has_not_taken(
+    daemon: dict[str, Any], late: list[str]
+) -> None:
+    assert daemon_json.not_in_force(daemon, INFO) == late

@@ -351,10 +351,13 @@ def test_a_unit_that_is_not_there_does_not_hold(host: Host) -> None:
     assert "fliswarm-nothing.service is not there" in failed["msg"]
 
 
-def test_a_file_of_ours_that_became_a_link_is_written_again(host: Host) -> None:
+@pytest.mark.parametrize("where", ["theirs", "/dev/null"])
+def test_a_file_of_ours_that_became_a_link_is_written_again(
+    host: Host, where: str
+) -> None:
     files = [host.file("a", "1\n")]
-    theirs = host.root / "theirs"
-    theirs.write_text("1\n")
+    theirs = host.root / where
+    (host.root / "theirs").write_text("1\n")
     (host.root / "a").symlink_to(theirs)
     failed = host.run(files=files)
     assert f"{host.root / 'a'} is a link, and a file of fliswarm" in failed["msg"]
@@ -365,5 +368,5 @@ def test_a_file_of_ours_that_became_a_link_is_written_again(host: Host) -> None:
     assert host.run(files=files, check=True)["changed"]
     assert host.run(files=files)["changed_files"] == [str(host.root / "a")]
     assert not (host.root / "a").is_symlink()
-    assert theirs.read_text() == "1\n"
+    assert (host.root / "theirs").read_text() == "1\n"
     assert not host.run(files=files)["changed"]

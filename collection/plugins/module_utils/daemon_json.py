@@ -193,6 +193,39 @@ def render(daemon: Daemon) -> str:
     return json.dumps(daemon, indent=2) + "\n"
 
 
+def not_in_force(daemon: Daemon, info: dict[str, Any]) -> list[str]:
+    """Return the keys that a running daemon has not taken.
+
+    Parameters
+    ----------
+    daemon
+        The keys that it should have.
+    info
+        What it says of itself (``GET /info``); of other keys it says nothing.
+    """
+    known = info.get("RegistryConfig") or {}
+    plain = {str(network) for network in known.get("InsecureRegistryCIDRs") or []}
+    for name, index in (known.get("IndexConfigs") or {}).items():
+        plain |= set() if index.get("Secure", True) else {name}
+    wanted = daemon.get("insecure-registries") or []
+    has = {
+        "insecure-registries": set(map(_normal, wanted)) <= plain,
+        "labels": set(daemon.get("labels") or []) <= set(info.get("Labels") or []),
+        "live-restore": bool(daemon.get("live-restore"))
+        == bool(info.get("LiveRestoreEnabled")),
+    }
+    return [key for key, right in has.items() if key in daemon and not right]
+
+
+def _normal(registry: str) -> str:
+    """Return the name of a registry, or its network, as a daemon tells it."""
+    name = registry.partition("://")[2] or registry
+    try:
+        return str(ipaddress.ip_network(name, strict=False)) if "/" in name else name
+    except ValueError:
+        return name
+
+
 def tcp_addresses(daemon: Daemon) -> list[tuple[str, int]]:
     """Return host and port of the addresses for other computers, from this one."""
     # 0.0.0.0 is where to listen; from the host itself that is the loopback.

@@ -13,9 +13,12 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
-from ansible_collections.sdss.fliswarm.plugins.module_utils import daemon_json
+from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    daemon_json,
+    units,
+)
 
 CONFIG = "/etc/docker/daemon.json"
 SERVICE_DROP_IN = "/etc/systemd/system/docker.service.d/docker.conf"
@@ -266,6 +269,28 @@ def _deaf(host: str, port: int, authority: str | None) -> str:
     finally:
         plain.close()
     return ""
+
+
+def lag(daemon: daemon_json.Daemon, at_start: Iterable[str]) -> str:
+    """Return what a running daemon needs to be as its files are.
+
+    Parameters
+    ----------
+    daemon
+        The keys that it should have.
+    at_start
+        Files that it reads when it starts.
+
+    Returns
+    -------
+    str
+        ``restarted``, ``reloaded`` or ``none``.
+    """
+    if units.stale("docker.service", at_start):
+        return "restarted"
+    info = ask("/info")
+    late = info is not None and daemon_json.not_in_force(daemon, info)
+    return "reloaded" if late else "none"
 
 
 def not_running() -> str:

@@ -64,7 +64,7 @@ def write(path: str, file: File | None, *, follow: bool = False) -> None:
     # A link can lead to a device, such as that of a unit which is masked.
     if follow and target.is_symlink():
         raise OSError(errno.ELOOP, "It is a link that leads to itself", path)
-    if target.exists() and not target.is_file():
+    if target.exists() and not target.is_file() and not target.is_symlink():
         raise OSError(errno.EINVAL, "It is not a regular file", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     data = file.content.encode("utf-8", "surrogateescape")

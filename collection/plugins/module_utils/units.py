@@ -40,14 +40,24 @@ def why_not(name: str, files: Iterable[str], port: int | None = None) -> str:
         return f"{name} is {state}: it does not start with the host"
     if seen.get("ActiveState") != "active":
         return f"{name} does not run: it is {seen.get('ActiveState', 'unknown')}"
-    if seen.get("NeedDaemonReload") == "yes":
-        return f"systemd has not read the unit of {name}"
-    newer = _newer(int(seen.get("ActiveEnterTimestampMonotonic") or 0), files)
-    if newer:
-        return f"{name} started before {newer} was written"
+    problem = _stale(name, seen, files)
+    if problem:
+        return problem
     if port is not None and not _listens(seen.get("MainPID", "0"), port):
         return f"{name} does not listen on port {port}"
     return ""
+
+
+def stale(name: str, files: Iterable[str]) -> str:
+    """Return what a unit that runs has not read of its files, empty when it has all."""
+    return _stale(name, _show(name), files)
+
+
+def _stale(name: str, seen: dict[str, str], files: Iterable[str]) -> str:
+    if seen.get("NeedDaemonReload") == "yes":
+        return f"systemd has not read the unit of {name}"
+    newer = _newer(int(seen.get("ActiveEnterTimestampMonotonic") or 0), files)
+    return f"{name} started before {newer} was written" if newer else ""
 
 
 def _show(name: str) -> dict[str, str]:

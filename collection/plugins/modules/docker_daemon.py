@@ -234,6 +234,9 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
         # New addresses: what matters is whether it answers where it is told to now.
         answers = not docker_service.unheard(found.daemon)
     action = change.action(at_start, answers)
+    if action == "none":
+        # It may have been started, or told, with other files than those there are now.
+        action = docker_service.lag(daemon, at_start)
     # systemd's socket, which may have started it until now, is not opened any more.
     stays_off = docker_service.disabled(SERVICE)
     result = {

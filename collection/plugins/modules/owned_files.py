@@ -393,7 +393,7 @@ class Step:
         self.changed = sorted(
             path
             for path, file in self.files.items()
-            if file != self.now[path] or self._stray(path)
+            if file != self.now[path] or self.stray(path)
         )
         self.changed_folders = sorted(
             path
@@ -403,7 +403,7 @@ class Step:
         self.record = self._record()
         """What to remember before anything is written."""
 
-    def _stray(self, path: str) -> bool:
+    def stray(self, path: str) -> bool:
         """Tell whether a file of ours is a link, which leads to what is of others."""
         if path not in {*self._found, *self._wanted.files} or path in self._both():
             return False
@@ -553,7 +553,7 @@ def run(command: list[str], limit: float, changed: list[str]) -> str:
 def validate(params: dict[str, Any], step: Step, check: bool) -> None:
     """Refuse files that their own programs refuse, before any is written."""
     for path in step.changed:
-        if Path(path).exists() and not Path(path).is_file():
+        if Path(path).exists() and not (Path(path).is_file() or step.stray(path)):
             raise ProblemError(f"{path} is no regular file. Nothing was changed.")
     for file in params["files"]:
         words = shlex.split(file["validate"] or "")

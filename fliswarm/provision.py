@@ -222,7 +222,8 @@ def _words(result: Mapping[str, Any]) -> str:
     errors = str(result.get("stderr") or "").strip()
     last = errors.rpartition("\n")[2].strip()
     said = str(result.get("msg") or "")
-    return ": ".join(text for text in (said, last) if text) or str(result)
+    # The rest of a result may repeat what the task was given, secrets among it.
+    return ": ".join(text for text in (said, last) if text) or "it gives no reason"
 
 
 @contextmanager

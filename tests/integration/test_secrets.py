@@ -22,10 +22,12 @@ PKI = ROOT / ".lab" / "pki"
 
 KEYS = r"""
 find /etc /home /root /var/lib /opt -xdev -type f -not -path '/var/lib/docker/*' \
-    '(' -name '*.key' -o -name 'id_*' -o -name 'ssh_host_*_key' ')' -not -name '*.pub' \
+    '(' -name '*.key' -o -name 'id_*' -o -name 'ssh_host_*_key' -o -name htpasswd \
+    -o -path '*docker*/config.json' -o -path '*fliswarm*/config.json' ')' \
+    -not -name '*.pub' \
     -exec cat '{}' +
 """
-"""Prints the private keys of a host."""
+"""Prints the private keys of a host, and the passwords of its registry."""
 
 TOLD = r"""
 journalctl --sync
@@ -66,9 +68,16 @@ def started(host: str, program: str) -> subprocess.Popen[bytes]:
     return process
 
 
+SECRET = re.compile(
+    r"""^([A-Za-z0-9+/]{40,}={0,2})$ | "auth":\ *"([^"]{20,})" | (\$2[aby]\$\S{50,})""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""A line of a private key, each of which is enough to know one, or a password's."""
+
+
 def lines_of(keys: str) -> set[str]:
-    """Return the lines that make private keys, each of which is enough to know one."""
-    return set(re.findall(r"^[A-Za-z0-9+/]{40,}={0,2}$", keys, re.MULTILINE))
+    """Return what is secret in files of keys and passwords."""
+    return {"".join(groups) for groups in SECRET.findall(keys)}
 
 
 @dataclass

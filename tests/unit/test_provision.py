@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fliswarm.errors import ConfigError, ProvisionError
-from fliswarm.provision import Event, Site, read_site, run_playbook
+from fliswarm.provision import Event, Site, _result, read_site, run_playbook
 
 GOOD = """\
 manager:
@@ -83,3 +83,9 @@ def test_a_playbook_that_is_not_there(tmp_path: Path) -> None:
         run_playbook("nothing", site, events.append)
     assert error.value.exit_code == 5
     assert events == []
+
+
+def test_a_failure_without_a_reason_does_not_repeat_its_task() -> None:
+    told = {"failed": True, "invocation": {"module_args": {"token": "SECRET"}}}
+    found = _result("failed", {"task": "Write", "host": "gfa1", "res": told})
+    assert found == Event("failed", "Write", "gfa1", "it gives no reason")

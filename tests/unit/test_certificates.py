@@ -26,6 +26,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.authority_folder imp
     wanted,
 )
 from ansible_collections.sdss.fliswarm.plugins.module_utils.pair_file import PairFile
+from ansible_collections.sdss.fliswarm.plugins.modules import host_certificates
 
 ROOT = Path(__file__).parents[2]
 NOW = dt.datetime.now(dt.UTC)
@@ -545,7 +546,9 @@ LINKS = [
 
 
 @pytest.mark.parametrize("has_ip", [True, False])
-def test_a_host_tells_its_lasting_names(tmp_path: Path, has_ip: bool) -> None:
+def test_a_host_tells_its_lasting_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_ip: bool
+) -> None:
     links = [{"ifname": name, "addr_info": [info]} for name, info in LINKS]
     programs = {"hostname": "echo gfa1.example.org"}
     if has_ip:
@@ -553,20 +556,47 @@ def test_a_host_tells_its_lasting_names(tmp_path: Path, has_ip: bool) -> None:
     for name, line in programs.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
         (tmp_path / name).chmod(0o755)
-    script = ROOT / "collection/roles/pki/files/pki_names.py"
-    done = subprocess.run(
-        [sys.executable, str(script), '["gfa1", "10.0.0.11"]'],
-        env={"PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    known = ["gfa1", "10.0.0.11"]
     if not has_ip:
-        assert "Remedy: sudo apt-get install iproute2" in done.stderr
+        with pytest.raises(host_certificates.AbsentError, match="apt-get install"):
+            host_certificates.all_names(known)
         return
     names = ["gfa1", "gfa1.example.org", socket.gethostname()]
     addresses = ["10.0.0.11", "2001:db8::11", "192.168.0.1"]
-    assert json.loads(done.stdout) == sorted({*names, *addresses})
+    assert host_certificates.all_names(known) == sorted({*names, *addresses})
+
+
+def test_a_host_tells_its_certificates_and_no_key(tmp_path: Path) -> None:
+    make(tmp_path / "pki")
+    places = {
+        "docker/tls/ca.pem": "ca.pem",
+        "docker/tls/server.key": "hosts/gfa1/server.key",
+        "docker/certs.d/hub:5000/client.cert": "hosts/gfa1/puller.pem",
+        "docker/certs.d/hub:5000/client.key": "hosts/gfa1/puller.key",
+        "fliswarm/tls/controller.pem": "controller.pem",
+    }
+    for place, file in places.items():
+        (tmp_path / "etc" / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "pki" / file, tmp_path / "etc" / place)
+    told = host_certificates.certificates(tmp_path / "etc")
+    assert told == {
+        str(tmp_path / "etc" / place): (tmp_path / "pki" / file).read_text()
+        for place, file in places.items()
+        if not file.endswith(".key")
+    }
+
+
+def test_what_else_the_inventory_has_may_be_called_anything() -> None:
+    reserved = {
+        "gfa1": ["gfa1", "10.0.0.1"],
+        "core switch (rack 1)": ["core switch (rack 1)", "10.0.0.250"],
+    }
+    leaf = wanted({"gfa1": ["gfa1", "10.0.0.1"]}, reserved)[SERVER].leaf
+    assert leaf.others == {"10.0.0.250"}
+    odd = {"gfa 1": ["gfa 1", "10.0.0.1"]}
+    leaf = wanted(odd, odd)["hosts/gfa 1/server"].leaf
+    assert leaf.covers == {"10.0.0.1", "localhost", "127.0.0.1", "::1"}
 
 
 PLAY = """

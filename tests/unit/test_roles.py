@@ -89,3 +89,15 @@ def test_no_error_is_ignored(role: Path) -> None:
             assert task["name"], file
             assert "ignore_errors" not in task, task["name"]
             assert task.get("failed_when") is not False, task["name"]
+
+
+@each_role
+def test_a_preflight_looks_and_calls_no_other_role(role: Path) -> None:
+    """Another role's phases would write before this one has refused."""
+    writing = {"include_role", "import_role", "copy", "file", "template", "apt"}
+    found = {
+        name.removeprefix("ansible.builtin.")
+        for task in tasks(load(role, "tasks/preflight.yml"))
+        for name in task
+    }
+    assert not found & writing

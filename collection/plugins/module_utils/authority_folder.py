@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Iterator, Mapping, NamedTuple, Sequence
 
 from ansible_collections.sdss.fliswarm.plugins.module_utils import authority
@@ -63,18 +63,32 @@ def wanted(
         Inventory names, and for each those that no other host may have.
     """
     leaves = {"controller": Wanted("ca", Leaf("controller", CLIENT))}
-    known = {host: _covers(host, names) for host, names in (reserved or {}).items()}
+    reserved = reserved or {}
+    known = {host: _names(names) for host, names in reserved.items()}
     for host, names in sorted(hosts.items()):
         own = known.get(host, frozenset()).union(map(authority.normal, HERE))
         others = frozenset().union(*known.values()) - own
-        server = Leaf(host, SERVER, _covers(host, names) - others, others)
+        covers = _covers(host, names, reserved.get(host)) - others
+        server = Leaf(host, SERVER, covers, others)
         puller = Leaf(host, CLIENT)
         leaves[f"hosts/{host}/server"] = Wanted("ca", server)
         leaves[f"hosts/{host}/puller"] = Wanted("pullers", puller)
     return leaves
 
 
-def _covers(host: str, names: object) -> frozenset[str]:
+def _names(names: object) -> frozenset[str]:
+    """Return what can be in a certificate of what the inventory calls a host.
+
+    It may call any device of its network as it likes.
+    """
+    found = set()
+    for name in names if isinstance(names, list) else ():
+        with suppress(ValueError):
+            found.add(authority.normal(str(name)))
+    return frozenset(found)
+
+
+def _covers(host: str, names: object, reserved: object = None) -> frozenset[str]:
     """Return what the certificate of a host has to cover."""
     if "/" in host or host in ("", ".", ".."):
         raise RefusedError(
@@ -83,8 +97,14 @@ def _covers(host: str, names: object) -> frozenset[str]:
         )
     if not isinstance(names, list):
         raise RefusedError(f"hosts: {host}: {names!r} is no list. Remedy: write one.")
+    calls = reserved if isinstance(reserved, list) else []
+    strict = [name for name in names if name not in calls]
     try:
-        return frozenset(authority.normal(str(name)) for name in [*names, *HERE])
+        return (
+            _names(calls)
+            .intersection(_names(names))
+            .union(authority.normal(str(name)) for name in [*strict, *HERE])
+        )
     except ValueError as error:
         raise RefusedError(f"hosts: {host}: {error}. Remedy: correct it.") from error
 

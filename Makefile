@@ -1,7 +1,14 @@
 # Each target does all that it needs, from a fresh clone on.
 
 PYTHON ?= python3
-VENV := .venv
+# Versions of Python and ansible-core: those that suit this machine, or PAIR=oldest or PAIR=newest. Each has its own environment.
+PAIR ?=
+ifneq ($(filter-out oldest newest,$(PAIR)),)
+$(error PAIR must be oldest or newest, not $(PAIR))
+endif
+VENV := .venv$(PAIR:%=-%)
+ANSIBLE_oldest := ansible-core==2.19.*
+ANSIBLE_newest := ansible-core>=2.22.0rc1,<2.23
 BIN := $(VENV)/bin
 ORACLE := .cache/original
 IMPORTER := .cache/importer
@@ -18,6 +25,7 @@ help:
 	@echo "make lint       run the checks alone"
 	@echo "make collection  check the Ansible collection as it is published"
 	@echo "make molecule   test the collection's roles on bare hosts; SCENARIO=name for one"
+	@echo "make test PAIR=oldest, PAIR=newest   ... with the oldest and the newest Python and ansible-core"
 	@echo "make bench      measure against sdss-fliswarm 0.7, in one run"
 
 demo: lab
@@ -56,7 +64,7 @@ molecule: $(VENV)/tested lab
 
 # The original runs ping; iptables lets the addresses of dead nodes swallow everything.
 bench: $(VENV)/tested $(ORACLE)/installed lab
-	@command -v ping iptables >/dev/null || apt-get install --yes --quiet iputils-ping iptables
+	@{ command -v ping && command -v iptables; } >/dev/null || apt-get install --yes --quiet iputils-ping iptables
 	LAB_TRANSPORT=tcp $(BIN)/fliswarm up -i inventory/lab
 	@status=0; $(BIN)/python -m bench $(ORACLE) --lab || status=$$?; \
 	echo "the lab's cameras, back as they were:"; \
@@ -78,10 +86,11 @@ lab: $(VENV)/installed
 
 # The virtual environment: what fliswarm needs, and then what its tests need as well.
 $(VENV)/installed: pyproject.toml
-	@$(PYTHON) lab/scripts/make_venv.py $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	@python=$(PYTHON); [ "$(PAIR)" != newest ] || python=$$(lab/scripts/python.sh .cache/python) && \
+	$(PYTHON) lab/scripts/make_venv.py $(VENV) $$python
+	$(BIN)/pip install --quiet --editable . $(ANSIBLE_$(PAIR):%='%')
 	@touch $@
 
 $(VENV)/tested: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --editable '.[test]' $(ANSIBLE_$(PAIR):%='%')
 	@touch $@

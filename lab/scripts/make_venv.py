@@ -12,7 +12,7 @@ OLDEST = (3, 11)
 
 
 def main() -> None:
-    """Make the environment that the first argument names."""
+    """Make the environment that the first argument names, with the second's Python."""
     if sys.version_info < OLDEST:
         sys.exit(
             f"fliswarm needs Python 3.11 or later; {sys.executable} is "
@@ -30,7 +30,8 @@ def main() -> None:
             sys.exit(f"missing: {', '.join(missing)}. Remedy: sudo {' '.join(command)}")
         subprocess.run(["apt-get", "update", "--quiet"], check=True)
         subprocess.run(command, check=True)
-    subprocess.run([sys.executable, "-m", "venv", sys.argv[1]], check=True)
+    folder, python = sys.argv[1:]
+    subprocess.run([python, "-m", "venv", folder], check=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def why_not(name: str, files: Iterable[str], port: int | None = None) -> str:
     files
         What it reads when it starts.
     port
-        TCP port on which it listens, and nobody else.
+        TCP port on which it has to listen; others may on other addresses.
     """
     seen = _show(name)
     if seen.get("UnitFileState") in ("disabled", "masked", ""):
@@ -94,10 +94,10 @@ def _newer(started: int, files: Iterable[str]) -> str:
 
 
 def _listens(process: str, port: int) -> bool:
-    """Tell whether a process has the listening sockets of a port, all of them."""
+    """Tell whether a process has a listening socket of a port."""
     wanted = {f"socket:[{number}]" for number in _listening(port)}
     held = {_target(link) for link in Path("/proc", process, "fd").glob("*")}
-    return bool(wanted) and wanted <= held
+    return bool(wanted & held)
 
 
 def _target(link: Path) -> str:

@@ -137,7 +137,7 @@ options:
         type: str
         required: true
       port:
-        description: TCP port on which its main process has to listen, and no other.
+        description: TCP port on which its main process has to listen.
         type: int
   undo:
     description: Commands that are run before the files are given back, then forgotten.

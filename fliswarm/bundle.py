@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 from fliswarm import __version__
@@ -130,6 +131,12 @@ def _digest(data: bytes) -> str:
 
 
 def _download(needs: list[str], folder: Path, python: str, machine: str) -> None:
+    if find_spec("pip") is None:
+        raise ProvisionError(
+            f"{sys.prefix} has no pip, which gets the packages that the manager "
+            "installs. Remedy: give this environment pip (uv pip install pip, or "
+            f"{sys.executable} -m ensurepip), and run again"
+        )
     platforms = [f"--platform=manylinux_2_{glibc}_{machine}" for glibc in GLIBC]
     command = [
         *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download"),

@@ -8,6 +8,8 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Any
 import ansible_runner
 
 from fliswarm.errors import ConfigError, ProvisionError
-from fliswarm.share import share
+from fliswarm.passed import Passed
+from fliswarm.share import Share, share
 
 RESULTS = {
     "runner_on_ok": "ok",
@@ -62,29 +65,51 @@ class Summary:
 class Site:
     """What an inventory says about a site, checked.
 
-    ``manager_ssh`` is the ssh command that reaches the manager the way Ansible does.
+    ``manager_ssh`` is the ssh command that reaches the manager the way Ansible does,
+    or ``None`` where the manager is this computer. ``passed`` is what the user hands
+    through to Ansible.
     """
 
     inventory: Path
     manager: str
     nodes: Sequence[str]
-    manager_ssh: Sequence[str]
+    manager_ssh: Sequence[str] | None
+    passed: Passed = Passed()
 
 
 ASK = """{{
   {'managers': groups['manager'] | default([]), 'nodes': groups['nodes'] | default([])}
   | combine({} if groups['manager'] | default([]) | length != 1 else {
-    'host': manager.ansible_host | default(groups['manager'][0]),
-    'user': manager.ansible_user | default(''),
-    'port': manager.ansible_port | default(''),
-    'key': manager.ansible_ssh_private_key_file | default(''),
-    'args': manager.ansible_ssh_common_args | default('')})
+    'connection': manager.ansible_connection | default(''),
+    'host': manager.ansible_host
+      | default(manager.ansible_ssh_host | default(groups['manager'][0])),
+    'user': manager.ansible_user | default(manager.ansible_ssh_user | default('')),
+    'port': manager.ansible_port | default(manager.ansible_ssh_port | default('')),
+    'key': manager.ansible_ssh_private_key_file
+      | default(manager.ansible_private_key_file | default('')),
+    'args': [manager.ansible_ssh_common_args | default(''),
+      manager.ansible_ssh_extra_args | default('')] | join(' ')})
 }}""".replace("manager.", "hostvars[groups['manager'][0]].")
 """What is asked of an inventory; Ansible's own templates are the ones to answer."""
 
+PLAY = [
+    {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": [{"ansible.builtin.debug": {"msg": ASK}}],
+    }
+]
 
-def read_site(inventory: Path) -> Site:
+
+def read_site(inventory: Path, passed: Passed = Passed()) -> Site:
     """Read an inventory and check that it describes a fleet.
+
+    Parameters
+    ----------
+    inventory
+        File or folder.
+    passed
+        What the user hands through to Ansible.
 
     Raises
     ------
@@ -103,15 +128,17 @@ def read_site(inventory: Path) -> Site:
             output.append(event.get("stdout") or "")
         return False
 
-    with _run(
-        host_pattern="localhost",
-        module="ansible.builtin.debug",
-        module_args=json.dumps({"msg": ASK}),
-        cmdline=shlex.join(["-i", str(inventory.resolve()), "--connection", "local"]),
-        event_handler=handle,
-    ) as status:
-        if not answers:
-            raise ConfigError(str(inventory), _said(output) or status)
+    # A playbook, since ansible-runner runs a single module in a folder of its own.
+    with tempfile.TemporaryDirectory() as folder:
+        playbook = Path(folder) / "ask.yml"
+        playbook.write_text(json.dumps(PLAY), "utf-8")
+        words = [*_inventory(inventory), "--connection", "local", *passed.read]
+        with _run(
+            playbook=str(playbook), cmdline=shlex.join(words), event_handler=handle
+        ) as status:
+            said = _said(output) or status
+    if not answers:
+        raise ConfigError(str(inventory), said)
     found = answers[0]
     if len(found["managers"]) != 1:
         has = ", ".join(found["managers"]) or "none"
@@ -122,10 +149,16 @@ def read_site(inventory: Path) -> Site:
         raise ConfigError(
             f"{inventory}: group 'nodes'", "must have a host; it has none"
         )
-    return Site(inventory, found["managers"][0], found["nodes"], _ssh(found))
+    return Site(inventory, found["managers"][0], found["nodes"], _ssh(found), passed)
 
 
-def _ssh(found: Mapping[str, Any]) -> list[str]:
+def _inventory(inventory: Path) -> list[str]:
+    return ["-i", str(inventory.resolve())]
+
+
+def _ssh(found: Mapping[str, Any]) -> list[str] | None:
+    if found["connection"] in ("local", "ansible.builtin.local"):
+        return None
     command = ["ssh", *shlex.split(found["args"])]
     if found["key"]:
         command += ["-i", found["key"]]
@@ -191,7 +224,7 @@ def run_playbook(
         return False
 
     playbook = share().playbooks / f"{name}.yml"
-    cmdline = shlex.join(["-i", str(site.inventory.resolve()), *options])
+    cmdline = shlex.join([*_inventory(site.inventory), *options, *site.passed.run])
     with _run(playbook=str(playbook), cmdline=cmdline, event_handler=handle) as status:
         if not summary.hosts:
             raise ProvisionError(f"{name}.yml: {_said(output) or status}")
@@ -230,9 +263,11 @@ def _words(result: Mapping[str, Any]) -> str:
 def _run(**settings: Any) -> Iterator[str]:  # noqa: ANN401  ansible-runner's own
     """Run Ansible and yield its status; nothing of it stays on disk."""
     with tempfile.TemporaryDirectory() as private:
+        # Ansible is run there: the user's relative paths are from where the user is.
+        (Path(private) / "project").symlink_to(Path.cwd())
         result = ansible_runner.run(
             private_data_dir=private,
-            envvars=_environment(),
+            envvars=ansible_environment(os.environ, Path.cwd(), share()),
             quiet=True,
             suppress_env_files=True,
             **settings,
@@ -240,15 +275,103 @@ def _run(**settings: Any) -> Iterator[str]:  # noqa: ANN401  ansible-runner's ow
         yield str(result.status)
 
 
-def _environment() -> dict[str, str]:
-    """Return what Ansible needs in its environment to find us and itself."""
-    shared = share()
+DEFAULTS = {
+    ("defaults", "forks"): "ANSIBLE_FORKS",
+    ("defaults", "interpreter_python"): "ANSIBLE_PYTHON_INTERPRETER",
+    ("defaults", "host_key_checking"): "ANSIBLE_HOST_KEY_CHECKING",
+    ("defaults", "inject_facts_as_vars"): "ANSIBLE_INJECT_FACT_VARS",
+    ("defaults", "localhost_warning"): "ANSIBLE_LOCALHOST_WARNING",
+    ("inventory", "enable_plugins"): "ANSIBLE_INVENTORY_ENABLED",
+    ("inventory", "any_unparsed_is_failed"): "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED",
+    ("inventory", "inventory_unparsed_warning"): "ANSIBLE_INVENTORY_UNPARSED_WARNING",
+    ("connection", "pipelining"): "ANSIBLE_PIPELINING",
+    ("ssh_connection", "ssh_args"): "ANSIBLE_SSH_ARGS",
+}
+"""Settings of our ansible.cfg, and the variable that stands for each in a user's."""
+
+COLLECTIONS = "~/.ansible/collections:/usr/share/ansible/collections"
+"""Where Ansible itself looks for collections."""
+
+
+def user_config(environment: Mapping[str, str], folder: Path) -> Path | None:
+    """Return the user's own ansible.cfg, looked for as Ansible does, or ``None``."""
+    places = [folder / "ansible.cfg", Path("~/.ansible.cfg").expanduser()]
+    # Ansible trusts no file in a folder where everybody writes.
+    if folder.stat().st_mode & 0o002:
+        del places[0]
+    if named := environment.get("ANSIBLE_CONFIG"):
+        path = Path(named).expanduser()
+        places.insert(0, path / "ansible.cfg" if path.is_dir() else path)
+    return next((place.absolute() for place in places if place.is_file()), None)
+
+
+def ansible_environment(
+    environment: Mapping[str, str], folder: Path, shared: Share
+) -> dict[str, str]:
+    """Return what Ansible needs in its environment to find us and itself.
+
+    A setting of ours stands where the user's own ansible.cfg and environment say
+    nothing.
+
+    Parameters
+    ----------
+    environment
+        The user's.
+    folder
+        Where the user is.
+    shared
+        Our files.
+    """
+    ours = _settings(shared.config)
+    own = user_config(environment, folder)
+    theirs = _settings(own) if own else ConfigParser(interpolation=None)
+    settings = {
+        variable: ours[section][key]
+        for (section, key), variable in DEFAULTS.items()
+        if variable not in environment and not theirs.has_option(section, key)
+    }
+    # ansible-runner turns the check off where the environment does not say otherwise.
+    checking = "ANSIBLE_HOST_KEY_CHECKING"
+    if checking not in environment:
+        settings[checking] = theirs.get(
+            "defaults", "host_key_checking", fallback="True"
+        )
     programs = Path(sys.executable).parent
     return {
-        "ANSIBLE_CONFIG": str(shared.config),
+        **settings,
+        "ANSIBLE_CONFIG": str(own or shared.config),
         "ANSIBLE_NOCOLOR": "1",
-        # ansible-runner turns the check off where nobody says otherwise.
-        "ANSIBLE_HOST_KEY_CHECKING": "True",
-        "ANSIBLE_COLLECTIONS_PATH": str(shared.collections),
-        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(
+            [str(shared.collections), *_collections(environment, own, theirs)]
+        ),
+        "PATH": f"{programs}{os.pathsep}{environment.get('PATH', os.defpath)}",
     }
+
+
+def _collections(
+    environment: Mapping[str, str], own: Path | None, theirs: ConfigParser
+) -> list[str]:
+    """Return where the user's own collections are."""
+    if named := environment.get("ANSIBLE_COLLECTIONS_PATH"):
+        return [str(Path(p).expanduser().absolute()) for p in named.split(":")]
+    written = theirs.get("defaults", "collections_path", fallback=COLLECTIONS)
+    base = own.parent if own else Path("/")
+    return [str(base / Path(path).expanduser()) for path in written.split(":")]
+
+
+def _settings(file: Path) -> ConfigParser:
+    """Return the settings of an ansible.cfg, whose values may hold a percent sign.
+
+    Raises
+    ------
+    ConfigError
+        When it is not one.
+    """
+    settings = ConfigParser(
+        interpolation=None, inline_comment_prefixes=(";",), strict=False
+    )
+    try:
+        settings.read_string(file.read_text("utf-8"))
+    except (OSError, ConfigParserError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), str(error)) from error
+    return settings

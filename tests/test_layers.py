@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "fliswarm"
 LAYERS = (
     {"errors", "model", "lines"},
     {"config", "selection", "plan", "link", "ssh"},
-    {"share"},
+    {"share", "passed"},
     {"engine", "camera", "host", "tron"},
     {"power"},
     {"node"},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +16,10 @@ from rich.table import Table
 
 from fliswarm.cli.fleet import give
 from fliswarm.cli.show import print_fleet, view
-from fliswarm.control.client import SshControl
+from fliswarm.control.address import default_socket
+from fliswarm.control.client import SshControl, StreamControl, connect_here
 from fliswarm.errors import EXIT_FAILED, ProvisionError
+from fliswarm.passed import answered
 from fliswarm.provision import (
     Event,
     Site,
@@ -32,6 +35,7 @@ STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red"}
 
 def _site_options(function: F) -> F:
     for option in (
+        click.argument("args", nargs=-1, type=click.UNPROCESSED),
         click.option("--json", "as_json", is_flag=True, help="Events as JSON lines."),
         click.option(
             "-i",
@@ -46,33 +50,55 @@ def _site_options(function: F) -> F:
     return function
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@contextmanager
+def _site(inventory: Path, args: tuple[str, ...]) -> Iterator[Site]:
+    """Yield the site, with what the user hands through and answers to its questions."""
+
+    def ask(question: str) -> str:
+        return str(click.prompt(question, hide_input=True, prompt_suffix="", err=True))
+
+    with answered(args, ask) as passed:
+        yield read_site(inventory, passed)
+
+
+@click.command()
 @_site_options
 @click.option("--check", is_flag=True, help="Say what would change, change nothing.")
 @click.option("--limit", help="Only these hosts, as Ansible writes it.")
 @click.option("--tags", help="Only these tags.")
 def provision(
-    inventory: Path, limit: str | None, tags: str | None, *, check: bool, as_json: bool
+    inventory: Path,
+    limit: str | None,
+    tags: str | None,
+    args: tuple[str, ...],
+    *,
+    check: bool,
+    as_json: bool,
 ) -> None:
-    """Run the playbooks over the site."""
+    """Run the playbooks over the site.
+
+    What follows -- goes to ansible-playbook: -- -K, -- --ask-vault-pass.
+    """
     options = ["--check", "--diff"] if check else []
     options += ["--limit", limit] if limit else []
     options += ["--tags", tags] if tags else []
-    _require(_play("site", read_site(inventory), options, as_json=as_json))
+    with _site(inventory, args) as site:
+        _require(_play("site", site, options, as_json=as_json))
 
 
 @click.command()
 @_site_options
-def up(inventory: Path, *, as_json: bool) -> None:
+def up(inventory: Path, args: tuple[str, ...], *, as_json: bool) -> None:
     """Provision the site, start the controller, launch all cameras.
 
-    A node that fails is named, and the rest of the fleet is brought up.
+    A node that fails is named, and the rest of the fleet is brought up. What follows --
+    goes to ansible-playbook: -- -K, -- --ask-vault-pass.
     """
-    site = read_site(inventory)
-    summary = _play("site", site, [], as_json=as_json)
+    with _site(inventory, args) as site:
+        summary = _play("site", site, [], as_json=as_json)
     if site.manager in summary.failed:
         _require(summary)
-    with SshControl(site.manager_ssh) as control:
+    with _control(site) as control:
         launched = give(control, ["reconnect"], as_json=as_json)
         print_fleet(view(control), as_json=as_json)
     _require(summary)
@@ -80,11 +106,21 @@ def up(inventory: Path, *, as_json: bool) -> None:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
+def _control(site: Site) -> StreamControl:
+    if site.manager_ssh is None:
+        return connect_here(default_socket())
+    return SshControl(site.manager_ssh)
+
+
 @click.command()
 @_site_options
-def down(inventory: Path, *, as_json: bool) -> None:
-    """Remove the camera containers and stop the controller."""
-    _require(_play("down", read_site(inventory), [], as_json=as_json))
+def down(inventory: Path, args: tuple[str, ...], *, as_json: bool) -> None:
+    """Remove the camera containers and stop the controller.
+
+    What follows -- goes to ansible-playbook: -- -K, -- --ask-vault-pass.
+    """
+    with _site(inventory, args) as site:
+        _require(_play("down", site, [], as_json=as_json))
 
 
 def _require(summary: Summary) -> None:

@@ -9,6 +9,7 @@ import shlex
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from fliswarm.errors import ConfigError, ControlError, NotRunningError
 
 CONNECT_LIMIT = 15
 """Seconds for ssh to connect."""
+
+GROUP = "fliswarm"
+"""Users in it may speak to the service; the role ``controller`` makes it."""
 
 NOT_RUNNING = 1
 """Exit code of ``fliswarm dial-stdio`` when nothing listens on its socket."""
@@ -62,6 +66,31 @@ def connect(host: str | None, path: Callable[[], Path]) -> StreamControl:
     if address.scheme == "ssh" and address.hostname:
         return SshControl([*ssh.command(), *ssh.target(address)])
     raise ConfigError("FLISWARM_HOST", f"must be ssh://... or unix://..., not '{host}'")
+
+
+def connect_here(path: Path) -> StreamControl:
+    """Connect to the service of this computer.
+
+    A user who was let into its group a moment ago has not got that group in the
+    programs that run already; ``sg`` starts one that has.
+
+    Parameters
+    ----------
+    path
+        Its control socket.
+
+    Raises
+    ------
+    NotRunningError
+        When nothing listens there.
+    """
+    try:
+        return LocalControl(path)
+    except ControlError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+    dial = [sys.executable, "-m", "fliswarm.control.client", str(path)]
+    return ProgramControl(["sg", GROUP, "-c", shlex.join(dial)], str(path))
 
 
 class StreamControl:
@@ -163,23 +192,29 @@ class LocalControl(StreamControl):
             raise self._ended() from error
 
 
-class SshControl(StreamControl):
-    """A connection through ``ssh HOST fliswarm dial-stdio``."""
+class ProgramControl(StreamControl):
+    """A connection through a program that runs ``fliswarm dial-stdio``.
 
-    def __init__(self, command: Sequence[str]) -> None:
+    Parameters
+    ----------
+    command
+        The program and its words.
+    target
+        What it reaches, for messages.
+    """
+
+    def __init__(self, command: Sequence[str], target: str) -> None:
         super().__init__()
-        options = ["-T", "-o", f"ConnectTimeout={CONNECT_LIMIT}"]
-        head, *rest = command
         try:
             self._process = subprocess.Popen(
-                [head, *options, *rest, "fliswarm", "dial-stdio"],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
         except OSError as error:
-            raise ControlError(f"{head}: {error.strerror}") from error
-        self._target = rest[-1] if rest else head
+            raise ControlError(f"{command[0]}: {error.strerror}") from error
+        self._target = target
 
     def close(self) -> None:
         """Close the connection."""
@@ -203,6 +238,23 @@ class SshControl(StreamControl):
         if self._process.returncode == NOT_RUNNING:
             return NotRunningError(f"fliswarm -- not running on {self._target}")
         return ControlError(f"{self._target}: {words or 'the connection ended'}")
+
+
+class SshControl(ProgramControl):
+    """A connection through ``ssh HOST fliswarm dial-stdio``.
+
+    A session of its own: one that is shared has the groups of the time when it began,
+    and a user who was given access since then would be refused.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        head, *rest = command
+        options = ["-T", "-o", f"ConnectTimeout={CONNECT_LIMIT}"]
+        options += ["-o", "ControlMaster=no", "-o", "ControlPath=none"]
+        super().__init__(
+            [head, *options, *rest, "fliswarm", "dial-stdio"],
+            rest[-1] if rest else head,
+        )
 
 
 def dial_stdio(path: Path, source: int = 0, target: int = 1) -> None:
@@ -235,3 +287,13 @@ def _dial(path: Path) -> socket.socket:
         connection.close()
         raise ControlError(f"{path}: {error.strerror or error}") from error
     return connection
+
+
+if __name__ == "__main__":
+    try:
+        dial_stdio(Path(sys.argv[1]))
+    except NotRunningError:
+        sys.exit(NOT_RUNNING)
+    except ControlError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)

@@ -224,6 +224,8 @@ def test_the_words_that_ssh_gets(tmp_path: Path) -> None:
         assert [message.code for message in control.command(["talk", "a b"])] == [":"]
     options, line = seen.read_text("utf-8").splitlines()
     assert options.startswith("-T -o ConnectTimeout=")
+    # A shared session has the groups of the time when it began.
+    assert "-o ControlMaster=no -o ControlPath=none -p 22" in options
     assert options.endswith(" -p 22 me@manager fliswarm dial-stdio")
     assert line == "1 talk 'a b'"
 

@@ -101,3 +101,13 @@ def test_a_preflight_looks_and_calls_no_other_role(role: Path) -> None:
         for name in task
     }
     assert not found & writing
+
+
+@each_role
+def test_what_follows_files_is_asked_for_in_each_run(role: Path) -> None:
+    """A task that runs commands after its files says what tells that they hold."""
+    for file in sorted(role.glob("tasks/*.yml")):
+        for task in tasks(load(role, str(file.relative_to(role)))):
+            step = task.get("sdss.fliswarm.owned_files")
+            if step and "then" in step and step.get("state") != "absent":
+                assert {"holds", "units"} & set(step), (file, task["name"])

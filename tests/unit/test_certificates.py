@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import stat
@@ -21,7 +22,9 @@ import pytest
 from ansible_collections.sdss.fliswarm.plugins.module_utils import authority
 from ansible_collections.sdss.fliswarm.plugins.module_utils.authority_folder import (
     AuthorityFolder,
+    Keys,
     RefusedError,
+    Site,
     locked,
     wanted,
 )
@@ -49,9 +52,13 @@ def make(
     hosts: dict[str, list[str]] = HOSTS,
     check: bool = False,
     patience: float = 30,
+    passphrase: str = "",
+    texts: dict[str, str] | None = None,
+    **site: Any,  # noqa: ANN401  of the collection
 ) -> dict[str, str]:
     """Make everything, and return the reasons by path."""
-    run = AuthorityFolder(folder, check)
+    keys = Keys(passphrase.encode() or None, texts or {})
+    run = AuthorityFolder(folder, check, keys, Site(**site))
     run.make(wanted(hosts), terms(after), patience)
     assert len({one["path"] for one in run.made}) == len(run.made)
     return {one["path"]: one["reason"] for one in run.made}
@@ -182,7 +189,7 @@ def test_a_certificate_for_another_host_is_renewed(folder: Path) -> None:
     moved = frozenset({min(leaf.covers)})
     leaf = leaf._replace(covers=leaf.covers - moved, others=moved)
     found, ca = pair(folder, SERVER), pair(folder, "ca")
-    reason = authority.why_renew(leaf, found, ca, terms())
+    reason = authority.why_renew(leaf, found, ca.certificate, terms())
     assert reason == f"it covers {min(moved)} of another host"
 
 
@@ -330,7 +337,7 @@ def test_sites_have_names_of_their_own(folder: Path, tmp_path: Path) -> None:
     [
         ([".key"], "{0}.pem is there without {0}.key"),
         ([".pem"], "{0}.key is there without {0}.pem"),
-        ([".pem", ".key"], "/hosts/gfa1/.*.pem is there without {0}.pem and {0}.key"),
+        ([".pem", ".key"], "/hosts/.*.pem is there without {0}.pem and {0}.key"),
     ],
 )
 def test_half_an_authority_is_refused(
@@ -339,6 +346,7 @@ def test_half_an_authority_is_refused(
     for suffix in gone:
         (folder / f"{name}{suffix}").unlink()
     (folder / "controller.pem").unlink()
+    (folder / "hosts/gfa1/puller.pem").unlink()
     before = tree(folder)
     with pytest.raises(RefusedError, match=words.format(folder / name)) as refused:
         make(folder, check=check)
@@ -597,6 +605,276 @@ def test_what_else_the_inventory_has_may_be_called_anything() -> None:
     odd = {"gfa 1": ["gfa 1", "10.0.0.1"]}
     leaf = wanted(odd, odd)["hosts/gfa 1/server"].leaf
     assert leaf.covers == {"10.0.0.1", "localhost", "127.0.0.1", "::1"}
+
+
+# Rotation
+
+
+class World:
+    """Hosts that carry what the folder had when they were provisioned last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.carried: dict[str, dict[str, str]] = {host: {} for host in HOSTS}
+
+    def provision(self, *hosts: str, **options: Any) -> dict[str, str]:  # noqa: ANN401
+        """Make certificates, and bring them to some hosts or to all."""
+        chosen = hosts or tuple(HOSTS)
+        made = make(
+            self.folder,
+            hosts={host: HOSTS[host] for host in chosen},
+            carried={host: self.carried[host] for host in chosen},
+            members=tuple(HOSTS),
+            **options,
+        )
+        for host in chosen:
+            self.bring(host)
+        return made
+
+    def bring(self, host: str) -> None:
+        files = {
+            "/etc/docker/tls/ca.pem": "ca.pem",
+            "/etc/docker/tls/server.pem": f"hosts/{host}/server.pem",
+            "/etc/docker/certs.d/hub:5000/ca.crt": "ca.pem",
+            "/etc/docker/certs.d/hub:5000/client.cert": f"hosts/{host}/puller.pem",
+        }
+        if host == "hub":
+            files["/etc/docker/registry/tls/pullers.pem"] = "pullers.pem"
+            files["/etc/fliswarm/tls/controller.pem"] = "controller.pem"
+        self.carried[host] = {
+            place: (self.folder / file).read_text() for place, file in files.items()
+        }
+
+    def trusts(self, host: str, certificate: str) -> bool:
+        """Tell whether a host takes a certificate, as it was written somewhere."""
+        text = self.carried[host]["/etc/docker/tls/ca.pem"].encode()
+        shown = authority.read_certificate(certificate.encode())
+        return any(
+            authority.is_signed_by(shown, one)
+            for one in authority.read_certificates(text)
+        )
+
+    def all_agree(self) -> bool:
+        """Tell whether each host takes what the others show, and the controller."""
+        shown = [files["/etc/docker/tls/server.pem"] for files in self.carried.values()]
+        shown.append(self.carried["hub"]["/etc/fliswarm/tls/controller.pem"])
+        return all(self.trusts(host, one) for host in HOSTS for one in shown)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path / "pki")
+    world.provision()
+    return world
+
+
+def test_an_authority_is_rotated_in_three_runs(world: World) -> None:
+    old = pair(world.folder, "ca")
+    controller = (world.folder / "controller.pem").read_text()
+    made = world.provision(rotate=True)
+    assert set(made) == {"ca.pem", "pullers.pem"}
+    assert world.all_agree()
+    assert world.trusts("gfa1", controller)
+    made = world.provision(rotate=True)
+    assert set(made) == set(ALL)
+    assert world.all_agree()
+    assert world.trusts("gfa1", controller)
+    made = world.provision()
+    assert set(made) == {"ca.pem", "pullers.pem"}
+    assert world.all_agree()
+    assert not world.trusts("gfa1", controller)
+    assert world.provision() == {}
+    new = pair(world.folder, "ca")
+    assert authority.key_text(new.key) != authority.key_text(old.key)
+    assert not list(world.folder.glob("*next*"))
+    assert not any("PRIVATE" in text for text in world.carried["gfa1"].values())
+
+
+def test_a_rotation_waits_for_each_host(world: World) -> None:
+    world.provision("hub", rotate=True)
+    for _ in range(2):
+        assert world.provision("hub") == {}
+    world.provision("gfa1")
+    assert world.all_agree()
+    # Both trust the next one: it signs, and gfa1 keeps what is good still.
+    world.provision("gfa1")
+    world.provision("hub")
+    world.provision("hub")
+    assert world.all_agree()
+    assert len(authority.read_certificates((world.folder / "ca.pem").read_bytes())) == 2
+    world.provision()
+    world.provision()
+    assert world.all_agree()
+    assert len(authority.read_certificates((world.folder / "ca.pem").read_bytes())) == 1
+
+
+def test_a_rotation_is_ended_before_the_next_begins(world: World) -> None:
+    """The run that drops the former authority is cut off before it reaches gfa1."""
+    world.provision(rotate=True)
+    world.provision()
+    late = dict(world.carried["gfa1"])
+    world.provision()
+    world.carried["gfa1"] = late
+    assert world.provision(rotate=True) == {}
+    assert world.all_agree()
+    assert set(world.provision(rotate=True)) == {"ca.pem", "pullers.pem"}
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_a_rotation_killed_at_any_point_goes_on(tmp_path: Path, runs: int) -> None:
+    start = World(tmp_path / "start")
+    start.provision()
+    for _ in range(runs - 1):
+        start.provision(rotate=True)
+    for point in range(1000):
+        world = World(tmp_path / str(point))
+        shutil.copytree(start.folder, world.folder)
+        world.carried = {host: dict(files) for host, files in start.carried.items()}
+        child = os.fork()
+        if child == 0:
+            killed_at(point)
+            world.provision(rotate=runs == 1)
+            os._exit(0)
+        if os.waitpid(child, 0)[1] == 0:
+            break
+        for run in range(5):
+            world.provision(rotate=run == 0 and runs == 1)
+            assert world.all_agree(), (point, run)
+        assert world.provision() == {}, point
+        assert not list(world.folder.rglob("*.new")), point
+        assert not list(world.folder.glob("*next*")), point
+        names = ["ca", "pullers", "controller", *(f"hosts/{h}/server" for h in HOSTS)]
+        assert all(authority.belongs(pair(world.folder, name)) for name in names)
+        new, old = pair(world.folder, "ca"), pair(start.folder, "ca")
+        assert runs != 1 or new.certificate != old.certificate
+    assert point > 3
+
+
+def killed_at(point: int) -> None:
+    """Kill this process when it touches the disk for the so manieth time."""
+    left = [point]
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event in ("os.mkdir", "os.rename", "os.chmod", "os.remove") or (
+            event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def test_keys_that_were_told_are_refused_after_a_rotation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = World(tmp_path / "first")
+    with monkeypatch.context() as patch:
+        patch.setattr(authority, "KEPT", "")
+        first.provision()
+    told = first.carried["hub"]["/etc/fliswarm/tls/controller.pem"]
+    run = AuthorityFolder(first.folder, check=False)
+    run.make(wanted(HOSTS), terms())
+    assert run.told == ["ca.pem", "pullers.pem"]
+    assert {one["path"] for one in run.made} == set(LEAVES)
+    assert first.trusts("gfa1", told)
+    for rotate in (True, False, False):
+        first.provision(rotate=rotate)
+    assert not first.trusts("gfa1", told)
+    assert first.all_agree()
+    run = AuthorityFolder(first.folder, check=False)
+    run.make(wanted(HOSTS), terms())
+    assert run.told == run.made == []
+
+
+# Where keys are
+
+
+def test_keys_of_authorities_are_kept_under_a_passphrase(folder: Path) -> None:
+    made = make(folder, passphrase=PHRASE)
+    reason = "it was kept without a passphrase"
+    assert made == {"ca.key": reason, "pullers.key": reason}
+    for name in AUTHORITY_KEYS:
+        text = (folder / name).read_bytes()
+        assert b"ENCRYPTED" in text
+        with pytest.raises(ValueError, match="passphrase"):
+            authority.read_key(text)
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    before = tree(folder)
+    # Who changes nothing that is signed needs no passphrase.
+    assert make(folder) == {}
+    assert make(folder, passphrase=PHRASE) == {}
+    assert tree(folder) == before
+    more = {**HOSTS, "gfa2": ["gfa2"]}
+    with pytest.raises(RefusedError, match="passphrase, which pki_passphrase does not"):
+        make(folder, hosts=more)
+    with pytest.raises(RefusedError, match="passphrase is not that of this key"):
+        make(folder, hosts=more, passphrase=PHRASE[1:])
+    assert tree(folder) == before
+    assert len(make(folder, hosts=more, passphrase=PHRASE)) == 2
+    world = World(folder)
+    for rotate in (True, False, False):
+        world.provision(passphrase=PHRASE, rotate=rotate)
+    assert all(b"ENCRYPTED" in (folder / name).read_bytes() for name in AUTHORITY_KEYS)
+    assert world.all_agree()
+
+
+AUTHORITY_KEYS = ("ca.key", "pullers.key")
+PHRASE = "open, sesame"
+
+
+def test_keys_of_authorities_are_kept_elsewhere(folder: Path) -> None:
+    texts = {
+        name.removesuffix(".key"): (folder / name).read_text()
+        for name in AUTHORITY_KEYS
+    }
+    for name in AUTHORITY_KEYS:
+        (folder / name).unlink()
+    assert make(folder) == {}
+    more = {**HOSTS, "gfa2": ["gfa2"]}
+    with pytest.raises(RefusedError, match=r"ca\.pem is there without .*pki_key"):
+        make(folder, hosts=more)
+    assert len(make(folder, hosts=more, texts=texts)) == 2
+    # An authority is renewed without its key being written.
+    assert {"ca.pem", "pullers.pem"} <= set(make(folder, 3000, texts=texts))
+    assert not any((folder / name).exists() for name in AUTHORITY_KEYS)
+    with pytest.raises(RefusedError, match="The key that was given is not the key of"):
+        make(folder, texts={**texts, "ca": texts["pullers"]})
+    with pytest.raises(RefusedError, match="that was given cannot be read") as refused:
+        make(folder, texts={"ca": "rubbish"})
+    assert "rubbish" not in str(refused.value)
+
+
+def test_a_certificate_that_ends_soon_is_good_without_the_key(folder: Path) -> None:
+    for name in AUTHORITY_KEYS:
+        (folder / name).unlink()
+    assert make(folder, 800) == {}
+    now = NOW + dt.timedelta(days=800)
+    ending = AuthorityFolder(folder, check=True).ending(now, 60)
+    assert ending == dict.fromkeys(LEAVES, 24)
+    with pytest.raises(RefusedError, match="has to sign"):
+        make(folder, 826)
+
+
+def test_no_new_authority_is_made_where_hosts_carry_another(
+    world: World, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "empty"
+    with pytest.raises(RefusedError, match="gfa1 trusts an authority in /etc/docker"):
+        make(elsewhere, carried=world.carried)
+    assert not list(elsewhere.rglob("*.pem"))
+    assert list(make(elsewhere, carried=world.carried, new=True)) == ALL
+
+
+def test_another_computer_of_the_same_name_gets_new_keys(folder: Path) -> None:
+    assert make(folder, machines={"gfa1": "one", "hub": "two"}) == {}
+    assert make(folder, machines={"gfa1": "one", "hub": ""}) == {}
+    reason = "the host is another computer than before"
+    moved = {"gfa1": "three", "hub": "two"}
+    renewed = {"hosts/gfa1/server.pem": reason, "hosts/gfa1/puller.pem": reason}
+    assert make(folder, machines=moved, check=True) == renewed
+    assert make(folder, machines=moved) == renewed
+    assert make(folder, machines=moved) == {}
 
 
 PLAY = """

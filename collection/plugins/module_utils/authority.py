@@ -6,7 +6,7 @@ import datetime as dt
 import ipaddress
 import re
 import traceback
-from typing import NamedTuple
+from typing import Iterable, NamedTuple
 
 try:
     from cryptography import x509
@@ -84,6 +84,10 @@ class Terms(NamedTuple):
     now: dt.datetime
 
 
+class SealedError(ValueError):
+    """A key is kept under a passphrase that was not given."""
+
+
 def normal(name: str) -> str:
     """Return a host's name or an address in the one form in which they compare."""
     try:
@@ -96,11 +100,13 @@ def normal(name: str) -> str:
     return text
 
 
-def new_authority(name: str, now: dt.datetime) -> Pair:
+def new_authority(
+    name: str, now: dt.datetime, key: ec.EllipticCurvePrivateKey | None = None
+) -> Pair:
     """Return a new authority, whose name ends in a part of its key's fingerprint."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     digest = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
-    return _self_signed(key, _subject(f"{name} {digest.hex()[:8]}"), now)
+    return _self_signed(key, _subject(f"{name} {digest.hex()[:8]}", KEPT), now)
 
 
 def renewed_authority(old: Pair, now: dt.datetime) -> Pair:
@@ -131,15 +137,17 @@ def new_leaf(leaf: Leaf, authority: Pair, terms: Terms) -> Pair:
     return Pair(builder.sign(signer, hashes.SHA256()), key)
 
 
-def why_renew_authority(authority: Pair, terms: Terms) -> str:
+def why_renew_authority(certificate: x509.Certificate, terms: Terms) -> str:
     """Return why an authority has to be renewed, empty if it has not.
 
     It has to outlive the leaves that it signs in this run.
     """
-    return _why_not_in_time(authority.certificate, terms.now, terms.days)
+    return _why_not_in_time(certificate, terms.now, terms.days)
 
 
-def why_renew(leaf: Leaf, found: Pair, authority: Pair, terms: Terms) -> str:
+def why_renew(
+    leaf: Leaf, found: Pair, authority: x509.Certificate, terms: Terms
+) -> str:
     """Return why a certificate has to be renewed, empty if it has not.
 
     Parameters
@@ -156,11 +164,11 @@ def why_renew(leaf: Leaf, found: Pair, authority: Pair, terms: Terms) -> str:
     certificate = found.certificate
     if not belongs(found):
         return "it does not belong to its key"
-    if not _is_signed_by(certificate, authority.certificate):
+    if not is_signed_by(certificate, authority):
         return "another authority signed it"
     if _purposes(certificate) != {leaf.purpose}:
         return f"it is not the certificate of {PURPOSES[leaf.purpose]} alone"
-    if not _kept_secret(certificate):
+    if not kept_secret(certificate):
         return "its key may be in the journal of its host"
     missing = leaf.covers - covered(certificate)
     if missing:
@@ -176,6 +184,15 @@ def belongs(pair: Pair) -> bool:
     return pair.certificate.public_key() == pair.key.public_key()
 
 
+def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Tell whether an authority signed a certificate."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
 def covered(certificate: x509.Certificate) -> frozenset[str]:
     """Return the names and addresses that a certificate covers, in `normal` form."""
     try:
@@ -187,6 +204,25 @@ def covered(certificate: x509.Certificate) -> frozenset[str]:
     names = found.value.get_values_for_type(x509.DNSName)
     addresses = found.value.get_values_for_type(x509.IPAddress)
     return frozenset(map(str.lower, names)) | frozenset(map(str, addresses))
+
+
+def kept_secret(certificate: x509.Certificate) -> bool:
+    """Tell whether the key of a certificate has never been in a journal."""
+    units = certificate.subject.get_attributes_for_oid(
+        x509.NameOID.ORGANIZATIONAL_UNIT_NAME
+    )
+    return any(unit.value == KEPT for unit in units)
+
+
+def days_left(certificate: x509.Certificate, now: dt.datetime) -> int:
+    """Return how many whole days a certificate is still valid."""
+    return (certificate.not_valid_after_utc - now).days
+
+
+def is_ours(certificate: x509.Certificate, names: Iterable[str]) -> bool:
+    """Tell whether it is an authority of one of these names."""
+    common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return bool(common) and str(common[0].value).rpartition(" ")[0] in names
 
 
 def last_day(certificate: x509.Certificate) -> str:
@@ -204,12 +240,30 @@ def read_certificate(pem: bytes) -> x509.Certificate:
     return x509.load_pem_x509_certificate(pem)
 
 
-def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+def read_certificates(pem: bytes) -> list[x509.Certificate]:
+    """Return all certificates of a text; ValueError if there is none."""
+    return x509.load_pem_x509_certificates(pem)
+
+
+def is_sealed(pem: bytes) -> bool:
+    """Tell whether the text of a key needs a passphrase."""
+    return b"ENCRYPTED" in pem
+
+
+def read_key(pem: bytes, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
     """Return a private key from its text; ValueError if it is none of ours."""
+    if not is_sealed(pem):
+        passphrase = None
+    elif passphrase is None:
+        raise SealedError("it is kept under a passphrase")
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, passphrase)
     except (TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(str(error)) from error
+    except ValueError as error:
+        if passphrase is None:
+            raise
+        raise ValueError("the passphrase is not that of this key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("it is not a key of an elliptic curve")  # noqa: TRY004  text
     return key
@@ -220,12 +274,15 @@ def certificate_text(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def key_text(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the text of a private key."""
+def key_text(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> bytes:
+    """Return the text of a private key, under a passphrase if there is one."""
+    how = (
+        serialization.BestAvailableEncryption(passphrase)
+        if passphrase
+        else serialization.NoEncryption()
+    )
     return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how
     )
 
 
@@ -271,14 +328,6 @@ def _subject(name: str, unit: str = "") -> x509.Name:
     return x509.Name(names)
 
 
-def _kept_secret(certificate: x509.Certificate) -> bool:
-    """Tell whether the key of a certificate has never been in a journal."""
-    units = certificate.subject.get_attributes_for_oid(
-        x509.NameOID.ORGANIZATIONAL_UNIT_NAME
-    )
-    return any(unit.value == KEPT for unit in units)
-
-
 def _usage(*of: str) -> x509.KeyUsage:
     uses = (
         "digital_signature",
@@ -307,14 +356,6 @@ def _purposes(certificate: x509.Certificate) -> set[str]:
     except x509.ExtensionNotFound:
         return set()
     return {purpose.dotted_string for purpose in found.value}
-
-
-def _is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, TypeError, ValueError):
-        return False
-    return True
 
 
 def _why_not_in_time(certificate: x509.Certificate, now: dt.datetime, days: int) -> str:

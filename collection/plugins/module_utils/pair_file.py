@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Callable, TypeVar
+from typing import Callable, Sequence, TypeVar
 
 from ansible_collections.sdss.fliswarm.plugins.module_utils import authority
 from ansible_collections.sdss.fliswarm.plugins.module_utils.authority import Pair
@@ -23,11 +23,14 @@ class PairFile:
     ----------
     path
         Without suffix.
+    passphrase
+        Under which the key is kept, if there is one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, passphrase: bytes | None = None) -> None:
         self.certificate = Path(f"{path}.pem")
         self.key = Path(f"{path}.key")
+        self._passphrase = passphrase
 
     def read(
         self,
@@ -37,8 +40,32 @@ class PairFile:
         """Return what is there; ValueError naming the file if it is unreadable."""
         return (
             _read(self.certificate, authority.read_certificate),
-            _read(self.key, authority.read_key),
+            self.read_key(),
         )
+
+    def read_key(self) -> authority.ec.EllipticCurvePrivateKey | None:
+        """Return the key, None if there is none; ValueError if it is unreadable."""
+        return _read(self.key, self._parse)
+
+    def bundle(self) -> list[authority.x509.Certificate]:
+        """Return the certificate, and those of others in its file."""
+        return _read(self.certificate, authority.read_certificates) or []
+
+    @property
+    def open(self) -> bool:
+        """Whether the key is there without a passphrase, and there is to be one."""
+        return (
+            bool(self._passphrase)
+            and self.key.exists()
+            and not authority.is_sealed(self.key.read_bytes())
+        )
+
+    def remove(self) -> None:
+        """Leave nothing of both."""
+        for path in (self.certificate, self.key):
+            for one in (path, _fresh(path)):
+                if one.exists():
+                    one.unlink()
 
     def pair(self) -> Pair | None:
         """Return both, None if one is missing; ValueError if one is unreadable."""
@@ -47,7 +74,7 @@ class PairFile:
 
     def beside(self, certificate: authority.x509.Certificate) -> Pair | None:
         """Return a certificate with the key beside, if it belongs to it."""
-        key = _read(_fresh(self.key), authority.read_key)
+        key = _read(_fresh(self.key), self._parse)
         pair = None if key is None else Pair(certificate, key)
         return pair if pair is not None and authority.belongs(pair) else None
 
@@ -55,18 +82,56 @@ class PairFile:
         """Put the key beside in its place."""
         _fresh(self.key).replace(self.key)
 
-    def write(self, pair: Pair) -> None:
-        """Write both; a key that is there already is not written again."""
+    def write(
+        self,
+        pair: Pair,
+        others: Sequence[authority.x509.Certificate] = (),
+        with_key: bool = True,
+    ) -> None:
+        """Write both; a key that is there already is not written again.
+
+        Parameters
+        ----------
+        pair
+            What is written.
+        others
+            Certificates that are trusted beside it.
+        with_key
+            Whether the key is kept here at all.
+        """
         self.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = authority.certificate_text(pair.certificate)
-        key = authority.key_text(pair.key)
-        same = self.key.exists() and self.key.read_bytes() == key
+        same = not with_key or self._has(pair.key)
         if not same:
+            key = authority.key_text(pair.key, self._passphrase)
             _write(_fresh(self.key), key, 0o600)
-        _write(_fresh(self.certificate), text, 0o644)
-        _fresh(self.certificate).replace(self.certificate)
+        self.write_bundle([pair.certificate, *others])
         if not same:
             self.finish()
+
+    def write_bundle(self, certificates: Sequence[authority.x509.Certificate]) -> None:
+        """Write certificates alone; the first is that of the key."""
+        text = b"".join(map(authority.certificate_text, certificates))
+        _write(_fresh(self.certificate), text, 0o644)
+        _fresh(self.certificate).replace(self.certificate)
+
+    def seal(self, key: authority.ec.EllipticCurvePrivateKey) -> None:
+        """Write the key alone, under its passphrase."""
+        _write(_fresh(self.key), authority.key_text(key, self._passphrase), 0o600)
+        self.finish()
+
+    def _has(self, key: authority.ec.EllipticCurvePrivateKey) -> bool:
+        if self.open:
+            return False
+        try:
+            found = self.read_key()
+        except ValueError:
+            return False
+        return found is not None and authority.key_text(found) == authority.key_text(
+            key
+        )
+
+    def _parse(self, pem: bytes) -> authority.ec.EllipticCurvePrivateKey:
+        return authority.read_key(pem, self._passphrase)
 
 
 def _fresh(path: Path) -> Path:
@@ -90,5 +155,7 @@ def _read(path: Path, parse: Callable[[bytes], T]) -> T | None:
         return parse(path.read_bytes())
     except FileNotFoundError:
         return None
+    except authority.SealedError:
+        raise
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error

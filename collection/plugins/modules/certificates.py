@@ -24,6 +24,10 @@ description:
   - A certificate is renewed when it or its key is missing or broken, when
     another authority signed it, when it does not cover what it has to, or when
     it expires soon. One that covers more stays as it is.
+  - While an authority is rotated, its file has two certificates: that which signs,
+    and the other one, which hosts trust as well. Each run takes the next step when
+    every host has followed the last - all trust both, all have certificates of the
+    new one - and in the last the former authority is dropped and refused.
   - An authority that would end before what it signs is renewed with its key and
     its name, so that what it signed stays valid.
   - An authority of which one half is missing is refused, as a new one would
@@ -60,7 +64,47 @@ options:
       - Days before its end from which on a certificate is renewed, less than
         O(days).
     type: int
+    default: 90
+  warn_days:
+    description: Days before its end from which on each run warns of a certificate.
+    type: int
     default: 60
+  passphrase:
+    description:
+      - Passphrase of the authorities' keys. Keys that have none yet are put under it.
+      - It is needed when something has to be signed.
+    type: str
+  key:
+    description: Key of C(ca.pem) in PEM, when it is not kept in the folder.
+    type: str
+  pullers_key:
+    description: Key of C(pullers.pem) in PEM, when it is not kept in the folder.
+    type: str
+  carried:
+    description:
+      - Hosts that were asked, and for each the certificates that it carries, as
+        M(sdss.fliswarm.host_certificates) tells them.
+    type: dict
+    default: {}
+  machines:
+    description:
+      - What tells the computers of hosts from others. Another one of the same name
+        gets new keys.
+    type: dict
+    default: {}
+  members:
+    description: All hosts that have to follow when an authority is rotated.
+    type: list
+    elements: str
+    default: []
+  rotate:
+    description: Whether to begin to rotate the authorities.
+    type: bool
+    default: false
+  new_authority:
+    description: Whether to make a new one although hosts carry that of another folder.
+    type: bool
+    default: false
 requirements:
   - cryptography >= 42 on the control machine (ansible-core depends on it)
 attributes:
@@ -110,6 +154,30 @@ expires:
   returned: success
   type: dict
   sample: {ca.pem: "2036-11-22", hosts/gfa1/server.pem: "2029-02-27"}
+ending:
+  description: Certificates that end soon, and the days that they have left.
+  returned: success
+  type: dict
+  sample: {hosts/gfa1/server.pem: 12}
+rotation:
+  description: >-
+    C(trust) while hosts learn to trust the next authority, C(renew) while they get
+    certificates of it, empty when none is rotated.
+  returned: success
+  type: str
+  sample: trust
+waits:
+  description: Hosts that have not followed the rotation yet.
+  returned: success
+  type: list
+  elements: str
+  sample: [gfa3]
+told:
+  description: Authorities that take certificates whose keys may be in journals.
+  returned: success
+  type: list
+  elements: str
+  sample: [ca.pem]
 authority:
   description: >-
     SHA-256 fingerprint of C(ca.pem); null in check mode when there is none yet.
@@ -126,7 +194,9 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.sdss.fliswarm.plugins.module_utils import authority
 from ansible_collections.sdss.fliswarm.plugins.module_utils.authority_folder import (
     AuthorityFolder,
+    Keys,
     RefusedError,
+    Site,
     wanted,
 )
 
@@ -135,23 +205,89 @@ OPTIONS: dict[str, Any] = {
     "hosts": {"type": "dict", "required": True},
     "reserved": {"type": "dict", "default": {}},
     "days": {"type": "int", "default": 825},
-    "renew_days": {"type": "int", "default": 60},
+    "renew_days": {"type": "int", "default": 90},
+    "warn_days": {"type": "int", "default": 60},
+    "passphrase": {"type": "str", "no_log": True},
+    "key": {"type": "str", "no_log": True},
+    "pullers_key": {"type": "str", "no_log": True},
+    "carried": {"type": "dict", "default": {}},
+    "machines": {"type": "dict", "default": {}},
+    "members": {"type": "list", "elements": "str", "default": []},
+    "rotate": {"type": "bool", "default": False},
+    "new_authority": {"type": "bool", "default": False},
 }
 
 
 def make(options: dict[str, Any], check: bool) -> dict[str, Any]:
     """Make what has to be, and return the result."""
     terms = authority.Terms(
-        options["days"], options["renew_days"], dt.datetime.now(dt.timezone.utc)
+        options["days"],
+        options["renew_days"],
+        dt.datetime.now(dt.timezone.utc),
     )
-    folder = AuthorityFolder(Path(options["folder"]), check)
+    passphrase = options["passphrase"]
+    keys = Keys(
+        passphrase.encode() if passphrase else None,
+        {"ca": options["key"] or "", "pullers": options["pullers_key"] or ""},
+    )
+    site = Site(
+        options["carried"],
+        options["machines"],
+        tuple(options["members"]),
+        options["rotate"],
+        options["new_authority"],
+    )
+    folder = AuthorityFolder(Path(options["folder"]), check, keys, site)
     folder.make(wanted(options["hosts"], options["reserved"]), terms)
+    known = {*options["hosts"], *options["members"]}
+    ending = {
+        path: days
+        for path, days in folder.ending(terms.now, options["warn_days"]).items()
+        if not path.startswith("hosts/") or path.split("/")[1] in known
+    }
     return {
+        "ending": ending,
+        "rotation": folder.rotation,
+        "waits": sorted(folder.waits),
+        "told": folder.told,
         "changed": bool(folder.made),
         "made": folder.made,
         "expires": folder.expires,
         "authority": folder.fingerprint,
     }
+
+
+def warnings(result: dict[str, Any]) -> list[str]:
+    """Return what whoever runs this should know before it hurts."""
+    found = []
+    days: dict[str, int] = {}
+    for path, left in result["ending"].items():
+        parts = path.split("/")
+        name = parts[1] if parts[0] == "hosts" else Path(path).stem
+        days[name] = min(left, days.get(name, left))
+    if days:
+        words = [
+            f"{name} (in {left} days)" if left >= 0 else f"{name} (expired)"
+            for name, left in sorted(days.items(), key=lambda one: one[1])
+        ]
+        found.append(
+            f"The certificates of these end soon: {', '.join(words)}. Remedy: fliswarm"
+            " provision, without --limit, with the key of the authority at hand, while"
+            " they answer."
+        )
+    if result["waits"]:
+        found.append(
+            "The authority is being rotated, and these have not followed yet:"
+            f" {', '.join(result['waits'])}. Nothing stops meanwhile. Remedy: run for"
+            " all hosts again, while they answer; each run takes the next step."
+        )
+    elif result["told"]:
+        found.append(
+            f"{' and '.join(result['told'])} signed keys that the first version wrote"
+            " into journals. They are replaced, and who has one is let in until it"
+            " ends. Remedy: ansible-playbook rotate.yml, which stops no camera."
+        )
+    return found
 
 
 def main() -> None:
@@ -171,6 +307,8 @@ def main() -> None:
             msg=f"{error.filename or module.params['folder']}: {error.strerror}."
             " Remedy: let the user who runs this write there."
         )
+    for warning in warnings(result):
+        module.warn(warning)
     if module._diff:
         lines = [f"{one['path']}: {one['reason']}\n" for one in result["made"]]
         result["diff"] = {"prepared": "".join(lines)}

@@ -41,6 +41,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+machine:
+  description: What tells this computer from another, of C(/etc/machine-id).
+  returned: success
+  type: str
+  sample: 1c5f0ab9a8ef7a1b
 names:
   description: All names and addresses, each once.
   returned: success
@@ -54,6 +59,7 @@ certificates:
   sample: {/etc/docker/tls/ca.pem: "-----BEGIN CERTIFICATE-----..."}
 """
 
+import hashlib
 import json
 import re
 import socket
@@ -133,6 +139,15 @@ def certificates(folder: Path) -> dict[str, str]:
     return found
 
 
+def machine(path: Path) -> str:
+    """Return what tells this computer from others; its own number stays here."""
+    try:
+        number = path.read_bytes().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(b"fliswarm " + number).hexdigest()[:16] if number else ""
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
@@ -141,7 +156,10 @@ def main() -> None:
     except AbsentError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
-        changed=False, names=names, certificates=certificates(Path("/etc"))
+        changed=False,
+        names=names,
+        machine=machine(Path("/etc/machine-id")),
+        certificates=certificates(Path("/etc")),
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 LABEL_NODE = "org.sdss.fliswarm.node"
@@ -252,7 +253,8 @@ class NodeStatus:
 
     ``problem`` is the engine's, in words, when it did not answer; ``volumes`` tells
     which of the wanted volumes exist; ``digest`` is the image's that the container
-    runs, as the registry knows it.
+    runs, as the registry knows it; ``certificate_ends`` when the engine's certificate
+    or ours ends, whichever does first.
     """
 
     node: Node
@@ -263,3 +265,4 @@ class NodeStatus:
     volumes: Mapping[str, bool] = field(default_factory=dict)
     digest: str | None = None
     problem: str | None = None
+    certificate_ends: datetime | None = None

@@ -135,6 +135,7 @@ class LiveNode:
             container=container if container and container.running else None,
             volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
             digest=digest,
+            certificate_ends=self._engine.certificate_ends,
         )
 
     def _without_engine(self, error: EngineError) -> NodeStatus:
@@ -145,6 +146,7 @@ class LiveNode:
             engine_alive=False,
             camera_up=self.link.up,
             problem=error.problem,
+            certificate_ends=self._engine.certificate_ends,
         )
 
     def _went_away(self, error: EngineUnreachableError) -> None:

@@ -33,6 +33,7 @@ DOORS = {
     "docker": {"engine/docker.py"},
     "requests": {"engine/docker.py"},
     "urllib3": {"engine/docker.py"},
+    "cryptography": {"engine/tls.py"},
     "paramiko": {"host/ssh.py"},
     "ansible_runner": {"provision.py"},
     "rich": {"cli/"},

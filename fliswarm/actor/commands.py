@@ -11,6 +11,7 @@ import random as chance
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -60,6 +61,9 @@ class Context:
         """The fleet that is commanded."""
         return self.site.fleet
 
+
+CERTIFICATE_DAYS = 60
+"""Days before the end of a certificate from which on `status` tells it."""
 
 HUB_LIMIT = 5.0
 """Seconds for the hub to accept a connection."""
@@ -197,6 +201,18 @@ def _report_one(context: Context, found: NodeStatus, *, detail: bool) -> None:
                 call.warning(text=text)
             device = volume.options["device"] if there else "NA"
             call.debug(volume=[node.name, volume.name, there, device])
+    if found.certificate_ends is not None:
+        left = (found.certificate_ends - datetime.now(UTC)).days
+        day = found.certificate_ends.date().isoformat()
+        if left < CERTIFICATE_DAYS:
+            when = f"in {left} days, on {day}" if left >= 0 else f"on {day}"
+            text = (
+                f"A certificate between the controller and {node.name} ends {when}:"
+                " fliswarm provision renews it."
+            )
+            call.warning(text=text)
+        if detail:
+            call.info(certificate=[node.name, day, left])
     if detail:
         image = context.fleet.desired.image_reference
         call.info(image=[node.name, image, found.digest or "NA"])

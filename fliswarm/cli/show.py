@@ -15,13 +15,20 @@ from fliswarm.control.client import Message, StreamControl
 
 STYLES = {"w": "yellow", "e": "red", "f": "bold red", "!": "bold red", "d": "dim"}
 
+CERTIFICATE_DAYS = 60
+"""Days before the end of a certificate from which on a table tells it."""
+
 TALK_LIMIT = "3"
 """Seconds that a table waits for a camera's temperature."""
 
 
 @dataclass(slots=True)
 class NodeView:
-    """A line of the fleet's table; ``temperature`` in degrees Celsius."""
+    """A line of the fleet's table; ``temperature`` in degrees Celsius.
+
+    ``certificate_ends`` is the day, in ISO form, on which the first of the certificates
+    ends with which its engine and the controller know each other.
+    """
 
     node: str
     host: str | None = None
@@ -32,6 +39,8 @@ class NodeView:
     digest: str | None = None
     camera: bool | None = None
     temperature: float | None = None
+    certificate_ends: str | None = None
+    certificate_days: int | None = None
 
 
 def view(control: StreamControl) -> list[NodeView]:
@@ -60,6 +69,9 @@ def _note(nodes: dict[str, NodeView], data: Mapping[str, Any]) -> None:
         node.image, node.digest = found[1], None if found[2] == "NA" else found[2]
     if found := data.get("camera"):
         nodes[found[0]].camera = found[1]
+    if found := data.get("certificate"):
+        node = nodes[found[0]]
+        node.certificate_ends, node.certificate_days = found[1], found[2]
 
 
 def print_fleet(nodes: Iterable[NodeView], *, as_json: bool) -> None:
@@ -68,6 +80,7 @@ def print_fleet(nodes: Iterable[NodeView], *, as_json: bool) -> None:
         for node in nodes:
             print(json.dumps(asdict(node)))
         return
+    nodes = list(nodes)
     table = Table("node", "host", "Docker", "container", "image digest", "camera")
     table.add_column("temp.", justify="right")
     for node in nodes:
@@ -81,7 +94,19 @@ def print_fleet(nodes: Iterable[NodeView], *, as_json: bool) -> None:
             _state("up" if node.camera else "down", good=node.camera),
             cold,
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for node in nodes:
+        left = node.certificate_days
+        if left is not None and left < CERTIFICATE_DAYS:
+            console.print(
+                f"A certificate between the controller and {node.node} ends on"
+                f" {node.certificate_ends} (days left: {left}). Remedy: fliswarm"
+                " provision renews it.",
+                style=STYLES["w"],
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _state(text: str | None, *, good: bool | None) -> str:

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -22,7 +23,10 @@ import docker.constants
 import docker.errors
 import docker.tls
 import requests
+import requests.adapters
+import urllib3.connection
 import urllib3.exceptions
+import urllib3.util.ssl_
 from docker.types import Mount
 
 from fliswarm.engine import tls
@@ -70,6 +74,28 @@ CPU_PERIOD = 100_000
 where the engine refuses a plain number of processors that the host has not."""
 
 
+class _Connection(urllib3.connection.HTTPSConnection):
+    """As the SDK makes one, and strict about certificates as `tls.context` is."""
+
+    def connect(self) -> None:
+        self.ssl_context = urllib3.util.ssl_.create_urllib3_context()
+        self.ssl_context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        super().connect()
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Brings the requests of the SDK to connections of ours."""
+
+    def init_poolmanager(self, *words: Any, **options: Any) -> None:  # noqa: ANN401
+        super().init_poolmanager(*words, **options)
+        classes = {**self.poolmanager.pool_classes_by_scheme, "https": _Pool}
+        self.poolmanager.pool_classes_by_scheme = classes
+
+
 class DockerEngines:
     """Makes engines that share one bounded set of threads.
 
@@ -102,6 +128,7 @@ class DockerEngine:
         self._glance = glance
         self._address = node.engine
         self._tls = node.tls
+        self.certificate_ends: datetime | None = None
         self._tunnel = Tunnel(node) if node.engine.startswith("ssh://") else None
         self._pool = pool
         self._clients: dict[int, docker.APIClient] = {}
@@ -253,6 +280,7 @@ class DockerEngine:
         with self._translated():
             async with asyncio.timeout(limit):
                 await writer.start_tls(context, server_hostname=host)
+        self.certificate_ends = tls.end(writer.get_extra_info("peercert"), self._tls)
 
     async def _dial(self, host: str, port: int, limit: float) -> asyncio.StreamWriter:
         try:
@@ -287,6 +315,8 @@ class DockerEngine:
         # Proxies and certificate bundles in the environment are for the Internet;
         # an engine is on the observatory's own network.
         client.trust_env = False
+        if self._tls is not None:
+            client.mount("https://", _Adapter())
         return client
 
     def _url(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import Container, ContainerSpec, Image, Observation, Volume
@@ -44,6 +45,7 @@ class MemoryEngine:
 
     def __post_init__(self) -> None:
         self.calls: list[str] = []
+        self.certificate_ends: datetime | None = None
         self._images: dict[str, Image] = {}
         self._volumes: set[str] = set()
         self._stored: dict[str, _Stored] = {}

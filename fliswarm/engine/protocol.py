@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
 from fliswarm.model import ContainerSpec, Image, Node, Observation, Volume
@@ -13,7 +14,14 @@ class Engine(Protocol):
 
     Every method raises `fliswarm.errors.EngineError`; when nothing answered in time,
     its subclass `fliswarm.errors.EngineUnreachableError`.
+
+    Attributes
+    ----------
+    certificate_ends
+        When the first of its certificate and ours ends, as far as is known.
     """
+
+    certificate_ends: datetime | None
 
     async def ping(self) -> None:
         """Return when the engine answers."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
 
 from fliswarm.model import TlsFiles
 
@@ -20,9 +24,30 @@ EXPIRED = 10
 def context(files: TlsFiles) -> ssl.SSLContext:
     """Return what makes connections with these files, as they are at this moment."""
     made = ssl.create_default_context(cafile=files.ca)
+    # Python 3.13 wants extensions that the certificates of an own authority, made with
+    # the commands of Docker's documentation, have not. The file is a site's own choice.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # Without one given, a password would be asked for at a terminal.
     made.load_cert_chain(files.cert, files.key, password="")
     return made
+
+
+def end(shown: Mapping[str, Any] | None, files: TlsFiles) -> datetime | None:
+    """Return when the first of two certificates ends: the one shown, and our own.
+
+    ``shown`` is as the ssl module decodes it.
+    """
+    # Looked at with the first connection, not by each command of the CLI.
+    from cryptography import x509
+
+    ends = []
+    if shown and "notAfter" in shown:
+        seconds = ssl.cert_time_to_seconds(shown["notAfter"])
+        ends.append(datetime.fromtimestamp(seconds, UTC))
+    with suppress(OSError, ValueError):
+        own = x509.load_pem_x509_certificate(files.cert.read_bytes())
+        ends.append(own.not_valid_after_utc)
+    return min(ends, default=None)
 
 
 def words(error: ssl.SSLError, files: TlsFiles) -> str:

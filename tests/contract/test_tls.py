@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import urllib3.util.ssl_
 
 from fliswarm.engine.docker import DockerEngine, DockerEngines
 from fliswarm.errors import EngineError, EngineUnreachableError
@@ -240,6 +241,93 @@ async def test_certificates_are_renewed_while_we_run(
             daemon.stop()
             daemon.certify(authority)
             daemon.start()
+
+
+DOCUMENTED = """
+openssl genrsa -out ca-key.pem 2048
+openssl req -new -x509 -days 365 -key ca-key.pem -sha256 -subj /CN=ca -out ca.pem \\
+    -config bare.cnf -extensions v3_ca
+openssl genrsa -out key.pem 2048
+openssl req -subj /CN=gfa1 -sha256 -new -key key.pem -out server.csr
+printf 'subjectAltName = IP:127.0.0.1\nextendedKeyUsage = serverAuth\n' > server.cnf
+openssl x509 -req -days {days} -sha256 -in server.csr -CA ca.pem -CAkey ca-key.pem \\
+    -CAcreateserial -out cert.pem -extfile server.cnf
+openssl genrsa -out client.key 2048
+openssl req -subj /CN=client -new -key client.key -out client.csr
+echo extendedKeyUsage = clientAuth > client.cnf
+openssl x509 -req -days 365 -sha256 -in client.csr -CA ca.pem -CAkey ca-key.pem \\
+    -CAcreateserial -out client.pem -extfile client.cnf
+"""
+"""The commands of Docker's page on protecting the socket, and the distribution's
+settings of OpenSSL that give an authority no keyUsage."""
+
+BARE = """
+[req]
+distinguished_name = dn
+[dn]
+[v3_ca]
+subjectKeyIdentifier = hash
+basicConstraints = critical, CA:true
+"""
+
+
+def documented(folder: Path, days: int = 365) -> TlsFiles:
+    """Make what Docker's documentation makes."""
+    (folder / "bare.cnf").write_text(BARE, "utf-8")
+    script = DOCUMENTED.format(days=days)
+    subprocess.run(
+        ["sh", "-ec", script], cwd=folder, check=True, stderr=subprocess.DEVNULL
+    )
+    return TlsFiles(folder / "ca.pem", folder / "client.pem", folder / "client.key")
+
+
+def strict(made: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]:
+    """Make contexts as Python 3.13 does."""
+
+    def make(*words: object, **options: object) -> ssl.SSLContext:
+        context = made(*words, **options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    return make
+
+
+async def test_certificates_made_as_docker_documents_it(
+    engines: DockerEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    util = urllib3.util.ssl_
+    real = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", strict(real))
+    monkeypatch.setattr(
+        util, "create_urllib3_context", strict(util.create_urllib3_context)
+    )
+    name = "urllib3.connection.create_urllib3_context"
+    monkeypatch.setattr(name, strict(util.create_urllib3_context))
+    with tempfile.TemporaryDirectory(prefix="engine-") as name:
+        ours = documented(Path(name), days=20)
+        context = ssl.create_default_context(cafile=ours.ca)
+        assert context.verify_flags & ssl.VERIFY_X509_STRICT
+        daemon = Daemon(Path(name))
+        daemon.start()
+        try:
+            async with speaking(engines, daemon.port, ours) as engine:
+                await engine.ping()
+                assert (await engine.observe(WANTED)).containers == ()
+                assert engine.certificate_ends is not None
+                left = engine.certificate_ends - dt.datetime.now(dt.UTC)
+                assert left.days == 19
+        finally:
+            daemon.stop()
+
+
+async def test_our_own_certificate_ends_first(
+    daemon: Daemon, engines: DockerEngines, authority: Authority, tmp_path: Path
+) -> None:
+    ours = client(tmp_path / "aged", authority, age=dt.timedelta(hours=20))
+    async with speaking(engines, daemon.port, ours) as engine:
+        await engine.ping()
+        assert engine.certificate_ends is not None
+        assert engine.certificate_ends < dt.datetime.now(dt.UTC) + dt.timedelta(hours=4)
 
 
 # Servers at fault

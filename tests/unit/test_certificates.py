@@ -885,6 +885,7 @@ PLAY = """
       sdss.fliswarm.certificates:
         folder: "{{ folder }}"
         hosts: {gfa1: [gfa1, 10.0.0.11]}
+        passphrase: "{{ lookup('ansible.builtin.file', folder ~ '.phrase') }}"
       check_mode: "{{ item.check }}"
       diff: true
       register: made
@@ -900,6 +901,7 @@ PLAY = """
 def test_the_module_tells_no_key(tmp_path: Path) -> None:
     play, folder = tmp_path / "play.yml", tmp_path / "pki"
     play.write_text(PLAY)
+    (tmp_path / "pki.phrase").write_text("open-sesame")
     options = [f"-efolder={folder}", f"-eansible_python_interpreter={sys.executable}"]
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-vvv", *options, str(play)],
@@ -916,6 +918,8 @@ def test_the_module_tells_no_key(tmp_path: Path) -> None:
         body = key.read_text().splitlines()[1:-1]
         assert not any(line in done.stdout for line in body)
     assert "PRIVATE" not in done.stdout
+    assert "sesame" not in done.stdout
+    assert b"ENCRYPTED" in (folder / "ca.key").read_bytes()
 
 
 def test_keys_that_may_have_been_told_are_made_anew(

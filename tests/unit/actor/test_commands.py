@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -90,3 +91,25 @@ async def test_reboot_says_who_failed(client: Client) -> None:
 async def test_no_hub_to_reconnect_to(client: Client) -> None:
     end = (await client.command("1 tron-reconnect"))[-1]
     assert end == 'f error="Tron instance not set."'
+
+
+async def test_status_tells_certificates_that_end_soon(tmp_path: Path) -> None:
+    ports = {"gfa1": free_port(), "gfa2": free_port()}
+    async with observatory(ports, tmp_path / "c.sock") as running:
+        now = dt.datetime.now(dt.UTC)
+        soon, late = now + dt.timedelta(days=12, hours=1), now + dt.timedelta(days=61)
+        running.engines["gfa1"].certificate_ends = soon
+        running.engines["gfa2"].certificate_ends = late
+        client = await Client.connect(running.port)
+        said = await client.command("7 status --detail")
+        told = [line for line in said if "ertificate" in line]
+        assert told == [
+            'w text="A certificate between the controller and gfa1 ends in 12 days, on '
+            f'{soon.date()}: fliswarm provision renews it."',
+            f"i certificate=gfa1,{soon.date()},12",
+            f"i certificate=gfa2,{late.date()},60",
+        ]
+        # Telescope software that asks as ever hears of it when it matters alone.
+        said = await client.command("8 status")
+        assert [line for line in said if "ertificate" in line] == told[:1]
+        await client.close()

@@ -24,7 +24,7 @@ description:
   - A certificate is renewed when it or its key is missing or broken, when
     another authority signed it, when it does not cover what it has to, or when
     it expires soon. One that covers more stays as it is.
-  - While an authority is rotated, its file has two certificates: that which signs,
+  - While an authority is rotated, its file has two certificates, that which signs
     and the other one, which hosts trust as well. Each run takes the next step when
     every host has followed the last - all trust both, all have certificates of the
     new one - and in the last the former authority is dropped and refused.

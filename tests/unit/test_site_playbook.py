@@ -72,3 +72,11 @@ def test_a_mistyped_variable_of_the_command_line_ends_the_run(tmp_path: Path) ->
     code, out = site(tmp_path, "-e", "registry_gcc=daily")
     assert code != 0
     assert "did you mean registry_gc?" in " ".join(out.split())
+
+
+def test_values_that_are_made_of_other_hosts_are_left_to_their_hosts(
+    tmp_path: Path,
+) -> None:
+    more = """, fliswarm_image: "{{ hostvars['hub'].ansible_host }}/camera:1" """
+    code, out = site(tmp_path, more=more)
+    assert code == 0, out

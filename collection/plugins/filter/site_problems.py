@@ -45,8 +45,37 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.sdss.fliswarm.plugins.filter.site_categories import (
     site_categories,
 )
+from jinja2 import Undefined
 
 Vars = Mapping[str, Any]
+
+UNREADABLE = object()
+"""In place of a value that only its host can read."""
+
+
+class Readable(Mapping[str, Any]):
+    """One host's variables, of which some can be judged by that host alone.
+
+    Ansible lends no host the variables of others while it looks from another one: a
+    value that is made of theirs (``hostvars``) has none here.
+    """
+
+    def __init__(self, its: Vars) -> None:
+        self.its = its
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  what was written
+        value = self.its[name]
+        if isinstance(value, Undefined):
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names, also of what cannot be read here."""
+        return iter(self.its)
+
+    def __len__(self) -> int:
+        """Return how many variables there are."""
+        return len(self.its)
 
 
 def truth(value: Any) -> bool:  # noqa: ANN401  what was written
@@ -170,7 +199,10 @@ def differing(hosts: list[str], hostvars: Mapping[str, Vars]) -> Iterator[str]:
     for name, (kind, default) in SITE.items():
         found: dict[str, list[str]] = {}
         for host in hosts:
-            written = hostvars[host].get(name)
+            its = hostvars[host]
+            written = its.get(name, UNREADABLE if name in set(its) else None)
+            if written is UNREADABLE:
+                continue
             try:
                 value = kind(default if written in (None, "") else written)
             except ValueError:
@@ -264,9 +296,11 @@ def site_problems(
     """
     manager, nodes = groups.get("manager") or [], groups.get("nodes") or []
     ours = list(dict.fromkeys([*manager, *nodes]))
+    everyone = dict.fromkeys([*(groups.get("all") or []), *ours])
+    hostvars = {host: Readable(hostvars[host]) for host in everyone}
     roles = role_variables(Path(__file__).parents[2] / "roles")
     problems = []
-    for host in groups.get("all") or ours:
+    for host in everyone:
         its = hostvars[host]
         wrong = strangers(its, roles if host in ours else {})
         problems += [f"{host}: {problem}" for problem in wrong]

@@ -30,7 +30,7 @@ def test_containers_are_privileged_labelled_and_from_the_managers_registry(
 
 def test_daemon_json_and_drop_in(fleet: Lab) -> None:
     for host in ("manager", *fleet.nodes):
-        daemon = json.loads(fleet.ssh(host, "cat /etc/docker/daemon.json").out)
+        daemon = json.loads(fleet.ssh(host, "sudo cat /etc/docker/daemon.json").out)
         assert daemon["hosts"] == [
             "tcp://0.0.0.0:2376",
             "unix:///var/run/docker.sock",

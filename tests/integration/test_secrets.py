@@ -29,6 +29,8 @@ find /etc /home /root /var/lib /opt -xdev -type f -not -path '/var/lib/docker/*'
 """
 """Prints the private keys of a host, and the passwords of its registry."""
 
+WRITER = "/etc/docker/registry/writer/registry.json"
+
 TOLD = r"""
 journalctl --sync
 journalctl --all --no-pager --output export
@@ -145,6 +147,8 @@ def run(fleet: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     for path in PKI.rglob("*.key"):
         for line in lines_of(path.read_text()):
             result.secrets[line] = str(path.relative_to(PKI))
+    writer = json.loads(asked("manager", f"cat {WRITER}"))
+    result.secrets[writer["password"]] = "password of the registry"
     for host in hosts:
         for line in lines_of(asked(host, KEYS).decode()):
             result.secrets.setdefault(line, f"a key of {host}")

@@ -296,8 +296,13 @@ def own_files(home: str, skeleton: str = SKELETON) -> list[str]:
 
 
 def removal(*options: str) -> set[str]:
-    """Return the packages that apt would remove with these options."""
-    said = must("apt-get", "--simulate", *options)
+    """Return the packages that apt would remove with these options.
+
+    What another package merely suggests nobody needs: without its suggestions counted
+    python3 would hold what came with python3-venv.
+    """
+    strict = ("--option", "APT::AutoRemove::SuggestsImportant=false")
+    said = must("apt-get", "--simulate", *strict, *options)
     return set(re.findall(r"^(?:Remv|Purg) ([^\s:]+)", said, re.MULTILINE))
 
 

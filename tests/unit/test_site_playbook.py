@@ -72,3 +72,19 @@ def test_a_mistyped_variable_of_the_command_line_ends_the_run(tmp_path: Path) ->
     code, out = site(tmp_path, "-e", "registry_gcc=daily")
     assert code != 0
     assert "did you mean registry_gc?" in " ".join(out.split())
+
+
+def test_what_the_manager_cannot_have_is_refused_before_anything(
+    tmp_path: Path,
+) -> None:
+    """The registry's storage is written wrong: no engine was touched by then."""
+    code, out = site(
+        tmp_path,
+        *("--tags", "registry_preflight,docker_engine_preflight"),
+        *("-e", "registry_storage=images"),
+    )
+    assert code != 0
+    assert "registry_storage is images: write it as a full path." in " ".join(
+        out.split()
+    )
+    assert "PLAY [Docker Engine everywhere]" not in out

@@ -275,11 +275,18 @@ def users(manager: Vars, nodes: list[str], hostvars: Mapping[str, Vars]) -> str:
 
 
 def role_variables(folder: Path) -> dict[str, list[str]]:
-    """Return the variables of each role, as its defaults name them."""
-    return {
-        file.parts[-3]: re.findall(r"^(\w+):", file.read_text("utf-8"), re.MULTILINE)
-        for file in sorted(folder.glob("*/defaults/main.yml"))
-    }
+    """Return the variables of each role, and what it tells others."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(folder.glob("*/defaults/main.yml")):
+        role = file.parts[-3]
+        text = file.read_text("utf-8")
+        tasks = "".join(
+            other.read_text("utf-8")
+            for other in sorted((folder / role / "tasks").glob("*.yml"))
+        )
+        found[role] = re.findall(r"^(\w+):", text, re.MULTILINE)
+        found[role] += re.findall(rf"\b{role}_\w+", tasks)
+    return found
 
 
 def site_problems(

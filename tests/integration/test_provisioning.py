@@ -34,7 +34,9 @@ find etc usr/local var/lib/fliswarm-provision -type f \
   ! -path 'etc/docker/key.json' -print0 |
   sort -z | xargs -0 stat -c '%n %a %U %G' --
 find etc/docker etc/systemd etc/sudoers.d etc/udev etc/tmpfiles.d usr/local -type f \
-  ! -path 'etc/docker/key.json' -print0 | sort -z | xargs -0 md5sum --
+  ! -path 'etc/docker/key.json' ! -path 'etc/docker/*/client.*' \
+  ! -path 'etc/docker/tls/server.*' -print0 |
+  sort -z | xargs -0 md5sum --
 dpkg-query --show --showformat '${Package} ${db:Status-Status}\n'
 getent passwd sdss; getent group sdss docker
 systemctl is-active docker docker.socket; systemctl is-enabled docker

@@ -15,6 +15,9 @@ LABEL_NODE = "org.sdss.fliswarm.node"
 LABEL_SPEC = "org.sdss.fliswarm.spec"
 """Label that holds the specification a container was made from, as JSON."""
 
+CERTIFICATE_DAYS = 60
+"""Days before the end of a certificate from which on `status` tells it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Power:

@@ -22,7 +22,7 @@ from fliswarm.actor.schema import keyword_schema, schema
 from fliswarm.camera import Outcome, Reply
 from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet import ApplyResult, LiveFleet
-from fliswarm.model import NodeStatus
+from fliswarm.model import CERTIFICATE_DAYS, NodeStatus
 from fliswarm.node import LiveNode
 from fliswarm.tron import TronLink
 
@@ -61,9 +61,6 @@ class Context:
         """The fleet that is commanded."""
         return self.site.fleet
 
-
-CERTIFICATE_DAYS = 60
-"""Days before the end of a certificate from which on `status` tells it."""
 
 HUB_LIMIT = 5.0
 """Seconds for the hub to accept a connection."""

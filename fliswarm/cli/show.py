@@ -12,11 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from fliswarm.control.client import Message, StreamControl
+from fliswarm.model import CERTIFICATE_DAYS
 
 STYLES = {"w": "yellow", "e": "red", "f": "bold red", "!": "bold red", "d": "dim"}
-
-CERTIFICATE_DAYS = 60
-"""Days before the end of a certificate from which on a table tells it."""
 
 TALK_LIMIT = "3"
 """Seconds that a table waits for a camera's temperature."""

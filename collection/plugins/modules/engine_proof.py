@@ -222,7 +222,7 @@ def within(address: str, allowed: list[str]) -> bool:
     allowed
         Addresses, networks and names.
     """
-    mine = ipaddress.ip_address(address.split("%")[0])
+    mine = ipaddress.ip_address(address.partition("%")[0])
     for text in allowed:
         try:
             networks = [ipaddress.ip_network(text.strip("[]"), strict=False)]
@@ -238,7 +238,7 @@ def _addresses(name: str) -> list[str]:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    return [str(entry[4][0]).split("%")[0] for entry in found]
+    return [str(entry[4][0]).partition("%")[0] for entry in found]
 
 
 def prove(params: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ class ProblemError(Exception):
 def network(text: str) -> Network | None:
     """Return an address or a network as such, None for a name."""
     try:
-        found = ipaddress.ip_network(text.strip("[]").split("%")[0], strict=False)
+        found = ipaddress.ip_network(text.strip("[]").partition("%")[0], strict=False)
     except ValueError:
         return None
     mapped = getattr(found.network_address, "ipv4_mapped", None)
@@ -65,7 +65,7 @@ def ask(name: str) -> list[str]:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    return sorted({str(entry[4][0]).split("%")[0] for entry in found})
+    return sorted({str(entry[4][0]).partition("%")[0] for entry in found})
 
 
 class Allowed:

@@ -12,6 +12,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils import (
     daemon_json,
     docker_service,
     kept,
+    unit_text,
 )
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "daemon").glob("*.yaml"))
@@ -117,7 +118,8 @@ def test_addresses_without_a_port_have_that_of_docker(*, tls: bool) -> None:
 def test_the_packaged_command_keeps_all_but_its_addresses(
     unit: str, command: str
 ) -> None:
-    assert docker_service.command_of(unit) == command
+    whole = docker_service.command_of([f"[Service]\n{unit}"])
+    assert unit_text.take(whole, ["hosts"])[0] == command
 
 
 def test_a_snap_is_told_from_a_package(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ TCP = re.compile(r"tcp://(?P<name>\[[^]]*\]|[^:/]*)(:(?P<port>[0-9]+))?/?$")
 SCHEME = re.compile("https?://")
 """May be before the name of a registry, and says nothing there."""
 
+LOG_BOUND = {"max-size": "50m", "max-file": "3"}
+"""How much the logs of a container may take, where nobody has said it."""
+
+UNBOUND = "json-file"
+"""The log driver that keeps everything, unless it is told how much."""
+
 TLS_FILES = {
     "authority": "/etc/docker/tls/ca.pem",
     "certificate": "/etc/docker/tls/server.pem",
@@ -65,6 +71,76 @@ def settings(
     for key, name in zip(("tlscacert", "tlscert", "tlskey"), TLS_FILES.values()):
         values[key] = name if tls else None
     return {**values, **options}
+
+
+def log_bound(theirs: Daemon, options: Mapping[str, Any], driver: str) -> Daemon:
+    """Return the keys that bound the logs of containers, if nothing does.
+
+    Parameters
+    ----------
+    theirs
+        Keys of others.
+    options
+        Keys that win over all.
+    driver
+        The log driver that the daemon's command names, empty for none.
+    """
+    with_options = _combine(theirs, options)
+    asked_not_to = "log-opts" in options and options["log-opts"] is None
+    logs = with_options.get("log-opts") or {}
+    driver = with_options.get("log-driver") or driver or UNBOUND
+    if driver != UNBOUND or asked_not_to or "max-size" in logs:
+        return {}
+    return {"log-opts": {**LOG_BOUND, **logs}}
+
+
+def with_flags(theirs: Daemon, bridged: Daemon) -> Daemon:
+    """Return the keys of others with those that they gave as flags of the command."""
+    added = dict(theirs)
+    for key, value in bridged.items():
+        if isinstance(value, dict):
+            added[key] = {**value, **(theirs.get(key) or {})}
+        else:
+            present = list(theirs.get(key) or [])
+            added[key] = present + [one for one in value if one not in present]
+    return added
+
+
+def proxied(info: Mapping[str, Any], registries: list[str]) -> Iterator[str]:
+    """Yield the registries that a daemon would ask a proxy for.
+
+    Parameters
+    ----------
+    info
+        What the daemon says of itself.
+    registries
+        Their names, each with its port.
+    """
+    if not (info.get("HttpProxy") or info.get("HttpsProxy")):
+        return
+    spared = [one.strip() for one in (info.get("NoProxy") or "").split(",")]
+    for registry in registries:
+        host = registry.rpartition(":")[0].strip("[]")
+        if not any(_spares(one, host, registry) for one in spared if one):
+            yield registry
+
+
+def _spares(entry: str, host: str, registry: str) -> bool:
+    """Tell whether a word of NO_PROXY means a host; as Go's programs read it."""
+    if entry in ("*", registry) or host in ("localhost", "127.0.0.1", "::1"):
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    name = entry.strip("[]").lstrip("*").partition(":")[0]
+    # One that begins with a dot is for the names below it alone.
+    return host == name or host.endswith("." + name.lstrip("."))
+
+
+def needs_an_address(hosts: list[str]) -> bool:
+    """Tell whether the daemon can listen only while the host has an address."""
+    everywhere = ("", "0.0.0.0", "::", "localhost")
+    names = [m.group("name").strip("[]") for m in map(TCP.match, hosts) if m]
+    return any(n not in everywhere and not n.startswith("127.") for n in names)
 
 
 def parse(text: str | None) -> Daemon:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import shutil
 import socket
 import ssl
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterable
 
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
     daemon_json,
+    unit_text,
     units,
 )
 
@@ -24,10 +25,32 @@ CONFIG = "/etc/docker/daemon.json"
 SERVICE_DROP_IN = "/etc/systemd/system/docker.service.d/docker.conf"
 SOCKET_DROP_IN = "/etc/systemd/system/docker.socket.d/docker.conf"
 API = "/var/run/docker.sock"
-DEFAULTS = "/etc/default/docker"
 
-PACKAGED = "/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
-"""Command of the distribution's unit, where it is not there yet, without addresses."""
+PACKAGED = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
+"""Command of the distribution's unit, where it is not there yet."""
+
+PACKAGED_UNIT = f"""\
+[Service]
+EnvironmentFile=-/etc/default/docker
+ExecStart={PACKAGED} $DOCKER_OPTS
+"""
+
+UNIT_FOLDERS = (
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+"""Where a file gives way to one of the same name in /etc."""
+
+SOCKETS = (API, "/run/docker.sock")
+"""The daemon's socket, by the names that it has in mounts."""
+
+LISTENS = "0A"
+"""State of a socket in /proc/net/tcp that takes connections."""
+
+SWARM_PORTS = frozenset((2377, 7946))
+"""Where the daemon of a swarm listens by itself."""
 
 ASK_LIMIT = 3
 """Seconds for a daemon that runs to answer a question."""
@@ -46,14 +69,57 @@ ConditionPathExists=!{SERVICE_DROP_IN}
 """
 
 
-def service_unit(command: str) -> str:
-    """Return the drop-in that leaves the addresses to daemon.json."""
+PERSISTENT = {
+    ("Unit", "StartLimitIntervalSec"): "0",
+    ("Service", "Restart"): "always",
+    ("Service", "RestartSec"): "5",
+}
+"""How the daemon is started while an address that it is to have is not there yet."""
+
+
+def service_unit(command: str, theirs: str = "", *, patient: bool = False) -> str:
+    """Return the drop-in that leaves the addresses to daemon.json.
+
+    Parameters
+    ----------
+    command
+        The daemon's command, without its addresses.
+    theirs
+        The drop-in in whose place this one comes: all but its command is kept.
+    patient
+        Whether the daemon is started again and again when it cannot start.
+    """
+    kept = unit_text.without(theirs, "ExecStart")
+    more = [f"[{part}]\n{key}={value}\n" for (part, key), value in PERSISTENT.items()]
     return f"""\
-# The addresses are in {CONFIG}: with -H here as well dockerd refuses to start.
-[Service]
+{kept}# The addresses are in {CONFIG}: with -H here as well dockerd refuses to start.
+{"".join(more) if patient else ""}[Service]
 ExecStart=
 ExecStart={command}
 """
+
+
+def socket_unit(theirs: str = "") -> str:
+    """Return the drop-in that keeps systemd from the daemon's socket.
+
+    Parameters
+    ----------
+    theirs
+        The drop-in in whose place this one comes.
+    """
+    return theirs.replace(SOCKET_UNIT, "") + SOCKET_UNIT
+
+
+def added(now: str, ours: str) -> str:
+    """Return what somebody has added to a drop-in of ours, as a drop-in."""
+    return str(unit_text.lacking(now, ours, {("Service", "ExecStart"), *PERSISTENT}))
+
+
+def beneath(path: str) -> str:
+    """Return the drop-in that one in /etc takes the place of, empty for none."""
+    inner = path.replace("/etc/systemd/system/", "")
+    texts = (_text_of(f"{folder}/{inner}") for folder in UNIT_FOLDERS)
+    return next(filter(None, texts), "")
 
 
 def registry_files(registry: str) -> dict[str, str]:
@@ -138,27 +204,32 @@ def is_snap(root: str = "/") -> bool:
     return any(snaps.glob("docker_*.snap")) or Path(root, "snap/bin/docker").exists()
 
 
-def command_of(units: str) -> str:
-    """Return the last command of units' texts, without the addresses it listens on."""
-    found = re.findall(r"^ExecStart=(\S.*)$", units.replace("\\\n", " "), re.MULTILINE)
-    if not found:
-        dockerd = shutil.which("dockerd")
-        return PACKAGED.replace("/usr/sbin/dockerd", dockerd) if dockerd else PACKAGED
-    command = re.sub(r"\s(-H|--host(?=[=\s]))[=\s]?\s*\S+", "", " " + found[-1])
-    return " ".join(command.split())
-
-
-def their_command(before: str | None) -> str:
-    """Return the command of the host's own unit, without the addresses it listens on.
+def texts_with(own: str) -> list[str]:
+    """Return the daemon's unit and its drop-ins, in the order in which they count.
 
     Parameters
     ----------
-    before
-        What there was in the place of our drop-in, None for nothing.
+    own
+        What stands in the place of our drop-in, or is to stand there.
     """
-    paths = [show("docker.service", "FragmentPath"), *_drop_ins()]
-    texts = [before or "" if p == SERVICE_DROP_IN else _text_of(p) for p in paths]
-    return command_of("\n".join(texts))
+    unit = _text_of(show("docker.service", "FragmentPath"))
+    name = Path(SERVICE_DROP_IN).name
+    others = {Path(path).name: _text_of(path) for path in _drop_ins()}
+    ordered = sorted({**others, name: own}.items())
+    return [unit or packaged(), *(text for _name, text in ordered)]
+
+
+def packaged() -> str:
+    """Return the unit as the distribution's package brings it, where it matters."""
+    dockerd = shutil.which("dockerd")
+    return PACKAGED_UNIT.replace("/usr/sbin/dockerd", dockerd or "/usr/sbin/dockerd")
+
+
+def command_of(texts: list[str]) -> str:
+    """Return the command of a unit, on one line; the packaged one when it has none."""
+    found = unit_text.values(texts, "ExecStart")
+    found = found or unit_text.values([packaged()], "ExecStart")
+    return " ".join(found[-1].split())
 
 
 def overruling() -> list[str]:
@@ -167,7 +238,7 @@ def overruling() -> list[str]:
         path
         for path in _drop_ins()
         if Path(path).name > Path(SERVICE_DROP_IN).name
-        and re.search(r"^ExecStart=", _text_of(path), re.MULTILINE)
+        and unit_text.sets(_text_of(path), "ExecStart")
     ]
 
 
@@ -176,17 +247,31 @@ def _drop_ins() -> list[str]:
     return show("docker.service", "DropInPaths").split()
 
 
+def environment(texts: list[str]) -> dict[str, str]:
+    """Return what the daemon's unit and its drop-ins have in the environment."""
+    return dict(unit_text.environment(texts, _text_of))
+
+
 def _text_of(path: str) -> str:
     file = Path(path or "/nonexistent")
-    return file.read_text("utf-8") if file.is_file() else ""
+    if not file.is_file():
+        return ""
+    return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
-def objections(text: str, command: str) -> str:
+def objections(text: str, words: list[str]) -> str:
     """Return what dockerd has against a daemon.json, empty when it has nothing.
 
     It judges its configuration before it asks for root: as nobody it can do no more
     than that. Where it knows ``--validate``, that ends it even earlier, but after it
     has read the certificates: these are written together with the file, for root.
+
+    Parameters
+    ----------
+    text
+        The file.
+    words
+        The daemon's command.
     """
     daemon = daemon_json.parse(text)
     judged = {key: daemon[key] for key in daemon if not key.startswith("tls")}
@@ -197,13 +282,13 @@ def objections(text: str, command: str) -> str:
         # It may hold passwords: to be read by who judges it alone.
         for path in (folder, copy):
             os.chown(path, NOBODY, NOBODY)
-        script = (
-            f"if [ -r {DEFAULTS} ]; then . {DEFAULTS}; fi; "
-            "only=$(${0%% *} --help | grep -o -m 1 -e --validate); "
-            f"exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups "
-            f"{command} --config-file {copy} $only"
+        validates = "--validate" in run(words[0], "--help", limit=30)[1]
+        code, said = run(
+            *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+            *(*words, "--config-file", str(copy)),
+            *(["--validate"] if validates else []),
+            limit=30,
         )
-        code, said = run("sh", "-c", script, command.split()[0], limit=30)
         if code == 0 or "root privileges" in said:
             return ""
         return said.replace(str(copy), CONFIG).strip()
@@ -221,7 +306,7 @@ def signed_by(certificate: str, authority: str) -> bool:
     return code in (0, 127)
 
 
-def ask(path: str) -> dict[str, Any] | None:
+def ask(path: str) -> Any:  # noqa: ANN401
     """Return the daemon's answer to a question on its own socket, None for none."""
     connection = http.client.HTTPConnection("localhost", timeout=ASK_LIMIT)
     connection.sock = socket.socket(socket.AF_UNIX)
@@ -231,7 +316,7 @@ def ask(path: str) -> dict[str, Any] | None:
         connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read()
-        return dict(json.loads(body)) if answer.status == 200 else None
+        return json.loads(body) if answer.status == 200 else None
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
@@ -286,11 +371,74 @@ def lag(daemon: daemon_json.Daemon, at_start: Iterable[str]) -> str:
     str
         ``restarted``, ``reloaded`` or ``none``.
     """
-    if units.stale("docker.service", at_start):
+    if units.stale("docker.service", at_start) or strayed(daemon):
         return "restarted"
     info = ask("/info")
     late = info is not None and daemon_json.not_in_force(daemon, info)
     return "reloaded" if late else "none"
+
+
+def strayed(daemon: daemon_json.Daemon) -> bool:
+    """Tell whether the daemon that runs is not the one that its files describe.
+
+    They may be as they are to be while it was started with others: with addresses in
+    its command, or in a file that was another one then.
+    """
+    pid = show("docker.service", "MainPID") or "0"
+    command = _read(f"/proc/{pid}/cmdline").split("\0")
+    if any(word == "--host" or word.startswith(("-H", "--host=")) for word in command):
+        return True
+    metrics = str(daemon.get("metrics-addr", "")).rpartition(":")[2]
+    known = {port for _host, port in daemon_json.tcp_addresses(daemon)}
+    more = {int(metrics)} if metrics.isdigit() else set()
+    return bool(_listening(pid) - known - more - SWARM_PORTS)
+
+
+def _listening(pid: str) -> set[int]:
+    """Return the TCP ports on which a process listens."""
+    own = _links(f"/proc/{pid}/fd")
+    found = set()
+    for family in ("tcp", "tcp6"):
+        for line in _read(f"/proc/{pid}/net/{family}").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTENS and f"socket:[{fields[9]}]" in own:
+                found.add(int(fields[1].rpartition(":")[2], 16))
+    return found
+
+
+def _links(folder: str) -> set[str]:
+    found = set()
+    # A process may close a file, or end, meanwhile.
+    with suppress(OSError):
+        for file in Path(folder).iterdir():
+            with suppress(OSError):
+                found.add(os.readlink(file))
+    return found
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def cut_off() -> list[str]:
+    """Return the containers into which the daemon's socket is bound.
+
+    It is another one after each start of the daemon, and they have the former.
+    """
+    found = ask("/containers/json") or []
+    return sorted(
+        container["Names"][0].lstrip("/")
+        for container in found
+        if any(mount.get("Source") in SOCKETS for mount in container["Mounts"])
+    )
+
+
+def proxied(registries: list[str]) -> list[str]:
+    """Return the registries that the daemon would ask a proxy for."""
+    return list(daemon_json.proxied(ask("/info") or {}, registries))
 
 
 def not_running() -> str:

@@ -16,6 +16,10 @@ description:
     and the module fails with the daemon's own words.
   - Containers keep running, as C(live-restore) is switched on before the daemon stops.
   - An interrupted run is finished by the next one.
+  - What a drop-in of the same name says beside C(ExecStart) stays in it. Flags of the
+    daemon's command give way to the keys that say the same; those that come from its
+    environment are refused.
+  - Logs of containers are bounded where neither the file nor a flag says anything.
 options:
   hosts:
     description: Addresses on which the daemon listens, its own socket among them.
@@ -85,6 +89,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+cut_off:
+  description: Containers that have the socket of a daemon which is started anew.
+  returned: present
+  type: list
+  elements: str
 action:
   description: What the daemon went through.
   returned: always
@@ -113,7 +122,9 @@ from typing import Any
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
     daemon_json,
     docker_service,
+    host,
     kept,
+    unit_text,
 )
 from ansible_collections.sdss.fliswarm.plugins.module_utils.daemon_change import (
     CONFIG,
@@ -137,13 +148,85 @@ CERTIFICATES = (".pem", ".crt", ".cert", ".key")
 """Endings of files that are made anew each time, or secret: no difference is shown."""
 
 
-def wanted_files(params: dict[str, Any], found: Found) -> kept.Files:
+class Aim:
+    """What the daemon is to be given: the keys of its file, its command, its drop-ins.
+
+    Parameters
+    ----------
+    params
+        The parameters.
+    found
+        What is there.
+    known
+        The record of earlier runs.
+
+    Raises
+    ------
+    RefusedError
+        When the daemon would be told the same twice.
+    """
+
+    def __init__(
+        self, params: dict[str, Any], found: Found, known: dict[str, Any]
+    ) -> None:
+        before = before_us(found, docker_service.SERVICE_DROP_IN)
+        texts = docker_service.texts_with(before)
+        options, registries = params["options"], params["registries"]
+        settings = daemon_json.settings(params["hosts"], options, params["tls"])
+        keys = {*settings, "insecure-registries", "log-opts"}
+        command, taken = unit_text.take(docker_service.command_of(texts), keys)
+        given = docker_service.environment(texts)
+        self.words = unit_text.words(command, given)
+        hidden = unit_text.given(self.words, {*keys, "log-driver"})
+
+        self.theirs = daemon_json.foreign(found.daemon, _ours(known))
+        base = daemon_json.with_flags(self.theirs, unit_text.bridged(taken))
+        if "log-opts" not in hidden:
+            driver = hidden.get("log-driver", [""])[-1]
+            settings.update(daemon_json.log_bound(base, options, driver))
+        tls = bool(params["registry_tls"])
+        if tls:
+            _know_networks(base, registries)
+        self.daemon = daemon_json.merge(
+            base,
+            settings,
+            {"insecure-registries": [] if tls else registries},
+            {"insecure-registries": registries if tls else []},
+        )
+        _know_flags(hidden, self.daemon, texts)
+        patient = daemon_json.needs_an_address(params["hosts"])
+        service = docker_service.service_unit(command, before, patient=patient)
+        socket = docker_service.socket_unit(
+            before_us(found, docker_service.SOCKET_DROP_IN)
+        )
+        self.units = {
+            docker_service.SERVICE_DROP_IN: service,
+            docker_service.SOCKET_DROP_IN: socket,
+        }
+        for path, text in self.units.items():
+            now = text_of(kept.read(path)) or ""
+            self.units[path] += docker_service.added(now, text)
+
+
+def file_before_us(found: Found, path: str) -> File | None:
+    """Return the file in whose place a drop-in of ours comes."""
+    return found.first[path] if path in found.first else kept.read(path)
+
+
+def before_us(found: Found, path: str) -> str:
+    """Return what there was in the place of a drop-in of ours, empty for nothing."""
+    before = text_of(file_before_us(found, path))
+    return before or str(docker_service.beneath(path))
+
+
+def wanted_files(params: dict[str, Any], found: Found, aim: Aim) -> kept.Files:
     """Return the files that the parameters ask for, daemon.json aside.
 
     Those that an earlier run has written and nobody asks for go back to what they were.
     """
     wanted: kept.Files = dict(found.first)
-    wanted.update({path: File(text) for path, text in units(found).items()})
+    for path, text in aim.units.items():
+        wanted[path] = _closed(like(file_before_us(found, path), text))
     if params["tls"]:
         wanted.update(_certificates(params["tls"], daemon_json.TLS_FILES))
     if params["registry_tls"]:
@@ -151,21 +234,6 @@ def wanted_files(params: dict[str, Any], found: Found) -> kept.Files:
             paths = docker_service.registry_files(registry)
             wanted.update(_certificates(params["registry_tls"], paths))
     return wanted
-
-
-def units(found: Found) -> dict[str, str]:
-    """Return the drop-ins, by path."""
-    command = _their_command(found)
-    return {
-        docker_service.SERVICE_DROP_IN: docker_service.service_unit(command),
-        docker_service.SOCKET_DROP_IN: docker_service.SOCKET_UNIT,
-    }
-
-
-def _their_command(found: Found) -> str:
-    path = docker_service.SERVICE_DROP_IN
-    before = found.first[path] if path in found.first else kept.read(path)
-    return str(docker_service.their_command(text_of(before)))
 
 
 def _certificates(given: dict[str, str], paths: dict[str, str]) -> kept.Files:
@@ -177,6 +245,12 @@ def _certificates(given: dict[str, str], paths: dict[str, str]) -> kept.Files:
 
 def look(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     """Refuse a host with which this cannot work."""
+    strange = host.unknown()
+    if strange:
+        raise RefusedError(
+            f"This host is not one for the roles: {strange}. Remedy: a host with one "
+            "of those systems; docs/hosts.md lists them. Nothing was changed."
+        )
     if docker_service.is_snap():
         raise RefusedError(
             "Docker is installed as a snap: it is confined, reads neither "
@@ -191,14 +265,16 @@ def look(module: QuietModule, record: kept.Record) -> dict[str, Any]:
             f"{CONFIG}. Remedy: take ExecStart out of it, what it gives dockerd "
             "belongs in docker_engine_options. Nothing was changed."
         )
-    found = Found(record.load(), [CONFIG])
+    known = record.load()
+    found = Found(known, [CONFIG])
+    Aim(module.params, found, known)
     if found.running and module.params["options"].get("live-restore", True):
         _know_swarm()
-    return {
-        "changed": False,
-        "action": "none",
-        "packages": docker_service.lacking(),
-    }
+    packages = docker_service.lacking()
+    gone = host.removed_by(packages)
+    if gone:
+        raise RefusedError(host.refusal(packages, gone))
+    return {"changed": False, "action": "none", "packages": packages}
 
 
 def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
@@ -208,25 +284,15 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     if params["tls"]:
         _know_authority(params["tls"]["authority"])
     found = Found(known, [CONFIG])
-    wanted = wanted_files(params, found)
+    aim = Aim(params, found, known)
+    daemon = aim.daemon
+    wanted = wanted_files(params, found, aim)
     found.look_at(wanted)
-    theirs = daemon_json.foreign(found.daemon, _ours(known))
-    settings = daemon_json.settings(params["hosts"], params["options"], params["tls"])
-    tls = bool(params["registry_tls"])
-    if tls:
-        _know_networks(theirs, params["registries"])
-    plain, trusted = ([], params["registries"]) if tls else (params["registries"], [])
-    daemon = daemon_json.merge(
-        theirs,
-        settings,
-        {"insecure-registries": plain},
-        {"insecure-registries": trusted},
-    )
     now = found.now[CONFIG]
     same = not found.interrupted and daemon == found.daemon and now is not None
     wanted[CONFIG] = _closed(now if same else like(now, daemon_json.render(daemon)))
 
-    at_start = {*units(found), *daemon_json.TLS_FILES.values()}
+    at_start = {*aim.units, *daemon_json.TLS_FILES.values()}
     change = Change(found, wanted, daemon)
     # One that does not run is not asked: systemd's socket would start it for that.
     answers = found.running and not docker_service.unheard(daemon)
@@ -237,11 +303,14 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     if action == "none":
         # It may have been started, or told, with other files than those there are now.
         action = docker_service.lag(daemon, at_start)
+    cut_off = docker_service.cut_off() if action == "restarted" else []
+    _warn(module, cut_off)
     # systemd's socket, which may have started it until now, is not opened any more.
     stays_off = docker_service.disabled(SERVICE)
     result = {
         "changed": bool(change.paths) or action != "none" or stays_off,
         "action": action,
+        "cut_off": cut_off,
         "diff": _diff(change),
     }
     if module.check_mode or not result["changed"]:
@@ -250,12 +319,12 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
         raise RefusedError(
             "The host has no dockerd. Remedy: install docker.io or docker-ce."
         )
-    _judge(wanted[CONFIG], now, _their_command(found))
+    _judge(wanted[CONFIG], now, aim.words)
     remember(record, known, change)
     heard = functools.partial(docker_service.wait, daemon, params["timeout"])
     _carry_out(change, action, heard, record, known)
     docker_service.enable(SERVICE, wanted=True)
-    known["ours"] = daemon_json.ours_in(daemon, theirs)
+    known["ours"] = daemon_json.ours_in(daemon, aim.theirs)
     known["journal"] = None
     record.save(known)
     kept.remove_folders(known["folders"])
@@ -263,9 +332,42 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
 
 
 def _closed(config: File) -> File:
-    """Return a daemon.json for root alone where it holds a password."""
+    """Return a file for root alone where it holds a password."""
     open_to_all = masked(config.content) == config.content
     return config if open_to_all else config._replace(mode=config.mode & 0o600)
+
+
+def _warn(module: QuietModule, cut_off: list[str]) -> None:
+    """Name what a daemon that is started anew takes from containers."""
+    if cut_off:
+        module.warn(
+            f"{docker_service.API} becomes another socket with this start of Docker "
+            f"Engine, and these containers, into which it is bound, keep the old one, "
+            f"which nobody answers: {', '.join(cut_off)}. "
+            f"Remedy: sudo docker restart {' '.join(cut_off)}"
+        )
+    for registry in docker_service.proxied(module.params["registries"]):
+        module.warn(
+            f"Docker Engine asks a proxy for the registry {registry}, as its NO_PROXY "
+            f"does not have it. Remedy: add {registry.rpartition(':')[0]} to NO_PROXY "
+            "where the proxy is set: a drop-in of docker.service or its environment "
+            "file, or proxies in daemon.json."
+        )
+
+
+def _know_flags(
+    hidden: dict[str, list[str]], daemon: daemon_json.Daemon, texts: list[str]
+) -> None:
+    """Refuse what the daemon's environment gives it beside its file."""
+    for key in sorted(set(hidden) & set(daemon)):
+        flag = unit_text.flag(key)
+        where = unit_text.environment_files(texts) or ["Environment"]
+        raise RefusedError(
+            f"The environment of docker.service ({', '.join(where)}) gives dockerd "
+            f"{flag}, and {CONFIG} is to have {key}: it does not start with both. "
+            f"Remedy: take {flag} out of there, and write what it gives into "
+            "docker_engine_options where it is to stay. Nothing was changed."
+        )
 
 
 def _know_authority(authority: str) -> None:
@@ -327,6 +429,8 @@ def give_back(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     if daemon != first:
         # Somebody has added keys of their own since.
         wanted[CONFIG] = like(found.now[CONFIG], daemon_json.render(daemon))
+    for path in (docker_service.SERVICE_DROP_IN, docker_service.SOCKET_DROP_IN):
+        _keep_additions(found, wanted, path)
     change = Change(found, wanted, daemon)
     ran = known["units"][SERVICE]
     result = {
@@ -348,6 +452,16 @@ def give_back(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     return result
 
 
+def _keep_additions(found: Found, wanted: kept.Files, path: str) -> None:
+    """Leave what somebody has added to a drop-in since."""
+    now = found.now.get(path)
+    before = text_of(wanted.get(path)) or ""
+    ours = docker_service.service_unit("", before) + docker_service.SOCKET_UNIT
+    more = docker_service.added(text_of(now) or "", ours)
+    if more:
+        wanted[path] = like(now, before + more)
+
+
 def remember(record: kept.Record, known: dict[str, Any], change: Change) -> None:
     """Note what is there, before it is touched."""
     first = kept.pack(change.found.before)
@@ -362,10 +476,10 @@ def remember(record: kept.Record, known: dict[str, Any], change: Change) -> None
     record.save(known)
 
 
-def _judge(wanted: File | None, now: File | None, command: str) -> None:
+def _judge(wanted: File | None, now: File | None, words: list[str]) -> None:
     if wanted == now or wanted is None:
         return
-    said = docker_service.objections(wanted.content, command)
+    said = docker_service.objections(wanted.content, words)
     if said:
         raise RefusedError(
             f"Docker Engine does not take this configuration: {said}. "
@@ -438,6 +552,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    host.know_root_programs()
     record = kept.Record("docker_daemon")
     works = {"present": configure, "absent": give_back, "read": look}
     try:

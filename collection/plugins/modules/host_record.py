@@ -148,21 +148,20 @@ stays:
 import grp
 import os
 import pwd
-import re
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sdss.fliswarm.plugins.module_utils import kept
+from ansible_collections.sdss.fliswarm.plugins.module_utils import host, kept
 
 SKELETON = "/etc/skel"
 
 APT_LIMIT = 600
 """Seconds for apt to remove packages, their services included."""
 
-LOCK_LIMIT = 120
+LOCK_LIMIT = 600
 """Seconds for another apt to end."""
 
 
@@ -297,8 +296,7 @@ def own_files(home: str, skeleton: str = SKELETON) -> list[str]:
 
 def removal(*options: str) -> set[str]:
     """Return the packages that apt would remove with these options."""
-    said = must("apt-get", "--simulate", *options)
-    return set(re.findall(r"^(?:Remv|Purg) ([^\s:]+)", said, re.MULTILINE))
+    return set(host.removed(must("apt-get", "--simulate", *options)))
 
 
 def purge(known: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -435,6 +433,10 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
         "groups": {},
         "folders": {},
     }
+    lacking = _lacking(params["packages"])
+    outgoing = host.removed_by(lacking)
+    if outgoing:
+        raise ProblemError(host.refusal(lacking, outgoing))
     gone = leaving(known, params["members"])
     members = {name: list(groups) for name, groups in params["members"].items()}
     for name, group in gone:
@@ -459,7 +461,6 @@ def keep(module: AnsibleModule, record: kept.Record) -> dict[str, Any]:
     }
     if not module.check_mode and fresh != record.load():
         record.save(fresh)
-    lacking = _lacking(params["packages"])
     finished = bool(lacking) and not module.check_mode and finish_interrupted()
     if finished:
         lacking = _lacking(params["packages"])
@@ -516,6 +517,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    host.know_root_programs()
     record = kept.Record(module.params["name"], module.params["store"])
     act = keep if module.params["state"] == "kept" else restore
     try:

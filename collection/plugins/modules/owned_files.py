@@ -214,7 +214,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible_collections.sdss.fliswarm.plugins.module_utils import kept, units
+from ansible_collections.sdss.fliswarm.plugins.module_utils import host, kept, units
 from ansible_collections.sdss.fliswarm.plugins.module_utils.kept import File
 from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import QuietModule
 
@@ -736,6 +736,7 @@ def main() -> None:
     """Do what the parameters ask for."""
     module = QuietModule(arguments(), supports_check_mode=True)
     os.umask(0o022)
+    host.know_root_programs()
     doer = Doer(module)
     act = doer.present if module.params["state"] == "present" else doer.absent
     try:

@@ -128,6 +128,13 @@ def text(value: Any) -> str:  # noqa: ANN401  what was written
     return str(value)
 
 
+def registry(value: Any) -> str:  # noqa: ANN401  what was written
+    """Return the name of a registry; Docker Engine would say no to it at its start."""
+    if "_" in text(value):
+        raise ValueError("a name without underscores (the manager's address)")
+    return str(value)
+
+
 Kind = Callable[[Any], Any]
 
 SITE: Mapping[str, tuple[Kind, Any]] = {
@@ -138,7 +145,7 @@ SITE: Mapping[str, tuple[Kind, Any]] = {
     "fliswarm_pki": (text, ""),
     "fliswarm_power": (mapping, {}),
     "fliswarm_privileged": (truth, True),
-    "fliswarm_registry": (text, ""),
+    "fliswarm_registry": (registry, ""),
     "fliswarm_registry_tls": (truth, True),
     "fliswarm_serial": (batch, "100%"),
     "fliswarm_volumes": (mapping, {}),

@@ -424,6 +424,9 @@ def _image(top: _Section) -> str:
     image = top.get("image", str)
     if not image or any(char.isspace() for char in image):
         raise top.error("image", f"must be an image's name, not '{image}'")
+    name, at, digest = image.partition("@")
+    if at and not (name and re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
+        raise top.error("image", f"must be NAME@sha256:DIGEST, not '{image}'")
     return image
 
 

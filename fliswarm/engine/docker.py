@@ -430,12 +430,14 @@ def _container(
 
 def _image(api: docker.APIClient, name: str) -> Image | None:
     try:
-        found: dict[str, Any] = api.inspect_image(name)  # type: ignore[no-untyped-call]
+        found: dict[str, Any] = api.inspect_image(_exact(name))  # type: ignore[no-untyped-call]
     except docker.errors.ImageNotFound:
         return None
-    repository, _ = _split(name)
-    digests = (digest.split("@") for digest in found.get("RepoDigests") or ())
-    return Image(found["Id"], next((d for r, d in digests if r == repository), None))
+    repository, tag = _split(name)
+    named = (digest.split("@") for digest in found.get("RepoDigests") or ())
+    digests = [digest for place, digest in named if place == repository]
+    # One image may have been pulled by the digest of an index and by its own.
+    return Image(found["Id"], tag if tag in digests else next(iter(digests), None))
 
 
 def _run(api: docker.APIClient, wanted: ContainerSpec) -> str:
@@ -459,7 +461,7 @@ def _run(api: docker.APIClient, wanted: ContainerSpec) -> str:
         userns_mode="host",
     )
     created = api.create_container(
-        wanted.image,
+        _exact(wanted.image),
         name=wanted.name,
         environment=dict(wanted.environment),
         user=wanted.user,
@@ -479,13 +481,20 @@ def _run(api: docker.APIClient, wanted: ContainerSpec) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Split an image's name into repository and tag; a port is not a tag."""
-    if "@" in name:
-        repository, _, digest = name.partition("@")
-        return repository, digest
+    """Split an image's name into repository and tag, or digest; a port is no tag."""
+    name, at, digest = name.partition("@")
     head, slash, last = name.rpartition("/")
     repository, _, tag = last.partition(":")
-    return f"{head}{slash}{repository}", tag or "latest"
+    return f"{head}{slash}{repository}", digest if at else tag or "latest"
+
+
+def _exact(name: str) -> str:
+    """Return an image's name as every engine finds it: without a tag beside a digest.
+
+    Engines that keep what they pulled by digest under that name alone know no other.
+    """
+    repository, tag = _split(name)
+    return f"{repository}@{tag}" if "@" in name else name
 
 
 def _failure(event: dict[str, Any]) -> str | None:

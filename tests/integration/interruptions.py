@@ -25,8 +25,9 @@ RUN = ("ansible-playbook", *SITE, "--limit", "lab-manager,gfa1")
 SERVICES = r"""
 find /etc/docker /etc/fliswarm /opt/fliswarm/bundle /var/lib/fliswarm /usr/local \
   -printf '%p %m %U %G\n' | sort
-systemctl is-active docker fliswarm docker-registry fliswarm-registry-gc.timer
-systemctl is-enabled docker fliswarm docker-registry
+systemctl is-active docker fliswarm docker-registry fliswarm-registry-writer \
+  fliswarm-registry-gc.timer
+systemctl is-enabled docker fliswarm docker-registry fliswarm-registry-writer
 getent passwd fliswarm docker-registry
 getent group fliswarm docker-registry
 """
@@ -49,9 +50,11 @@ def found(lab: Lab) -> list[str]:
     for name in HOSTS:
         told = lab.ssh(name, f"sudo sh <<'END'\n{SERVICES}\nEND").out
         lines += (state(lab, name) + told).splitlines()
-    # Certificates and ssh keys are others each time.
+    # Certificates, ssh keys and the registry's password are others each time.
     lines = [line for line in lines if not line.endswith((".pem", ".crt", ".cert"))]
     lines = [line for line in lines if not line.endswith((".key", "known_hosts"))]
+    secret = ("/writer/htpasswd", "/writer/config.json", "/writer/registry.json")
+    lines = [line for line in lines if not line.endswith(secret)]
     engines = [f"{name} {node['docker_alive']}" for name, node in lab.fleet().items()]
     return lines + engines
 

@@ -5,6 +5,7 @@ How fast each ended is printed with ``pytest -s``; docs/faults.md has the figure
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -173,15 +174,18 @@ def test_a_reboot_comes_back_by_itself(fleet: Lab) -> None:
 def test_an_image_that_does_not_start_leaves_the_old_container(fleet: Lab) -> None:
     """Safe replace: what the registry's tag names now ends at once."""
     registry = f"{fleet.address('manager')}:5000/sdss/flicamera"
+    folder = "/etc/docker/registry/writer"
+    writer = json.loads(fleet.ssh("manager", f"sudo cat {folder}/registry.json").out)
+    login = {"username": writer["user"], "password": writer["password"]}
+    pushed = f"{writer['address']}/sdss/flicamera"
     before = fleet.fleet()["gfa2"]["container"]
     with fleet.engine("manager") as engine:
         good = engine.images.get(f"{registry}:latest")
-        good.tag(registry, "good")
         container = engine.containers.create(f"{registry}:latest", entrypoint=["false"])
-        container.commit(registry, "latest", changes='ENTRYPOINT ["false"]')
+        container.commit(pushed, "latest", changes='ENTRYPOINT ["false"]')
         container.remove()
         try:
-            engine.images.push(registry, "latest")
+            engine.images.push(pushed, "latest", auth_config=login)
             done = Given(fleet, "reconnect", "-n", "gfa2").ended(90)
             assert done.code == 1
             assert "runs again, its camera answers" in done.out
@@ -189,6 +193,6 @@ def test_an_image_that_does_not_start_leaves_the_old_container(fleet: Lab) -> No
             assert found["container"] == before
             assert found["camera"] is True
         finally:
-            good.tag(registry, "latest")
-            engine.images.push(registry, "latest")
+            good.tag(pushed, "latest")
+            engine.images.push(pushed, "latest", auth_config=login)
     assert fleet.fliswarm("reconnect", "-n", "gfa2").code == 0

@@ -29,6 +29,7 @@ class Engine:
         self.containers: dict[str, dict[str, Any]] = {}
         self.volumes: dict[str, dict[str, Any]] = {}
         self.bodies: dict[str, Mapping[str, Any]] = {}
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.pull: Mapping[str, Any] = {"status": "Image is up to date"}
         self.image = True
         self._ids = itertools.count(1)
@@ -109,6 +110,7 @@ class Engine:
         parts = urlsplit(target)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         words = unquote(_VERSION.sub("", parts.path)).strip("/").split("/")
+        self.asked.append((method, "/".join(words), query))
         match method, words:
             case _, ["_ping"]:
                 return 200, "OK"
@@ -123,7 +125,9 @@ class Engine:
             case "GET", ["images", *_] if not self.image:
                 return 404, {"message": "No such image"}
             case "GET", ["images", *rest]:
-                digests = [f"{'/'.join(rest[:-1]).rpartition(':')[0]}@sha256:digest"]
+                name, at, digest = "/".join(rest[:-1]).partition("@")
+                name = name if at else name.rpartition(":")[0]
+                digests = [f"{name}@sha256:digest", f"{name}@{digest or 'sha256:more'}"]
                 return 200, {"Id": "sha256:image", "RepoDigests": digests}
         return 404, {"message": f"page not found: {method} {target}"}
 

@@ -316,6 +316,7 @@ def test_a_wrong_value_of_the_site(tmp_path: Path, added: str, problem: str) -> 
         ("- a\n", "f.yaml: must be a mapping, not list ['a']"),
         (SMALL.replace("image: flicamera\n", ""), "f.yaml: image: is missing"),
         (SMALL.replace("flicamera", "a b"), "f.yaml: image: must be an image's name"),
+        (SMALL.replace("flicamera", "a@b"), "f.yaml: image: must be NAME@sha256:DIGE"),
         (SMALL.replace("{host: h1}", ""), "f.yaml: nodes/LAB/gfa1/host: is missing"),
         (
             SMALL.replace("{host: h1}", "h1"),
@@ -478,3 +479,10 @@ def test_a_key_that_does_not_open(tmp_path: Path, password: bytes | None) -> Non
         files.cert.write_bytes(kept)
     with pytest.raises(ConfigError, match=r"docker-tls/key: .* is not the key"):
         certified(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sdss/flicamera", "sdss/flicamera:1"])
+def test_an_image_may_be_pinned_by_its_digest(tmp_path: Path, name: str) -> None:
+    pinned = f"{name}@sha256:{'5' * 64}"
+    fleet = load(tmp_path, SMALL.replace("flicamera", pinned) + "registry: hub:5000\n")
+    assert fleet.image_reference == f"hub:5000/{pinned}"

@@ -56,3 +56,20 @@ async def test_a_failed_pull_is_told_in_the_words_of_any_engine(
     stand_in.pull, stand_in.image = event, False
     with pytest.raises(ImageUnavailableError, match="no space left"):
         await door.pull(IMAGE)
+
+
+@pytest.mark.parametrize("tag", ["", ":1"])
+async def test_an_image_by_its_digest_has_no_tag_for_an_engine(
+    stand_in: StandIn, door: Engine, tag: str
+) -> None:
+    """Newer engines do not find by NAME:TAG@DIGEST what was pulled by its digest."""
+    digest = f"sha256:{'5' * 64}"
+    pinned = f"hub:5000/flicamera{tag}@{digest}"
+    image = await door.pull(pinned)
+    assert image.digest == digest
+    await door.run(ContainerSpec("camera", "gfa1", pinned, {}, (), privileged=True))
+    assert stand_in.bodies["camera"]["Image"] == f"hub:5000/flicamera@{digest}"
+    pulls = [query for _, path, query in stand_in.asked if path == "images/create"]
+    assert pulls == [{"fromImage": "hub:5000/flicamera", "tag": digest}]
+    looks = {path for _, path, _ in stand_in.asked if path.endswith("/json")}
+    assert f"images/hub:5000/flicamera@{digest}/json" in looks

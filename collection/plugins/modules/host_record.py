@@ -295,8 +295,13 @@ def own_files(home: str, skeleton: str = SKELETON) -> list[str]:
 
 
 def removal(*options: str) -> set[str]:
-    """Return the packages that apt would remove with these options."""
-    return set(host.removed(must("apt-get", "--simulate", *options)))
+    """Return the packages that apt would remove with these options.
+
+    What another package merely suggests nobody needs: without its suggestions counted
+    python3 would hold what came with python3-venv.
+    """
+    strict = ("--option", "APT::AutoRemove::SuggestsImportant=false")
+    return set(host.removed(must("apt-get", "--simulate", *strict, *options)))
 
 
 def purge(known: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -34,8 +34,8 @@ class Event:
     """Something that happened in a playbook.
 
     ``kind`` is ``task`` when a task begins, else the result on one host: ``ok``,
-    ``changed``, ``failed``, ``unreachable``, ``skipped``; ``text`` is the host's own
-    words about a failure.
+    ``changed``, ``failed``, ``unreachable``, ``skipped``, or a ``warning`` before it;
+    ``text`` is the host's own words about a failure or of a warning.
     """
 
     kind: str
@@ -217,6 +217,8 @@ def run_playbook(
             result = _result(RESULTS[kind], data)
             if result.host and result.text:
                 summary.problems[result.host] = result.text
+            for words in _warnings(data.get("res") or {}):
+                on_event(Event("warning", result.task, result.host, words))
             on_event(result)
         else:
             output.append(event.get("stdout") or "")
@@ -248,6 +250,16 @@ def _result(kind: str, data: Mapping[str, Any]) -> Event:
         ] or [result]
         text = "; ".join(dict.fromkeys(map(_words, bad)))
     return Event(kind, _task(data), data.get("host"), text)
+
+
+def _warnings(result: Mapping[str, Any]) -> list[str]:
+    """Return what a module warned of, which may come as text or as Ansible's event."""
+    return [
+        str(one.get("event", one).get("msg", one))
+        if isinstance(one, dict)
+        else str(one)
+        for one in result.get("warnings") or ()
+    ]
 
 
 def _words(result: Mapping[str, Any]) -> str:

@@ -30,7 +30,12 @@ from fliswarm.provision import (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STYLES = {"changed": "yellow", "failed": "bold red", "unreachable": "bold red"}
+STYLES = {
+    "changed": "yellow",
+    "warning": "bold yellow",
+    "failed": "bold red",
+    "unreachable": "bold red",
+}
 
 
 def _site_options(function: F) -> F:

@@ -272,8 +272,30 @@ def layers(image: str) -> list[str]:
     return list(about.get("RootFS", {}).get("Layers") or [])
 
 
+def look_and_remove(module: AnsibleModule) -> dict[str, Any]:
+    """Remove what is ours; return what there was and is."""
+    beside = namespaces() if module.params["containerd"] else []
+    try:
+        found = Found(module.params["image"]) if Path(API).exists() else None
+    except OSError:
+        found = None
+    if found is None:
+        there = silent() + beside
+        return {"changed": False, "engine": False, "ours": [], "foreign": there}
+    ours, foreign = found.ours(), sorted(found.foreign() + beside)
+    if not module.check_mode:
+        found.remove()
+    return {
+        "changed": bool(ours),
+        "engine": True,
+        "ours": ours,
+        "foreign": foreign,
+        "diff": {"before": "".join(f"{name}\n" for name in ours), "after": ""},
+    }
+
+
 def main() -> None:
-    """Look, and remove."""
+    """Do what the parameters ask for."""
     module = AnsibleModule(
         {
             "image": {"type": "str", "default": ""},
@@ -281,30 +303,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    beside = namespaces() if module.params["containerd"] else []
     try:
-        found = Found(module.params["image"]) if Path(API).exists() else None
-    except OSError:
-        found = None
-    except ProblemError as error:
-        module.fail_json(msg=str(error))
-    if found is None:
-        module.exit_json(
-            changed=False, engine=False, ours=[], foreign=silent() + beside
-        )
-    try:
-        ours, foreign = found.ours(), found.foreign() + beside
-        if not module.check_mode:
-            found.remove()
+        result = look_and_remove(module)
     except (ProblemError, OSError, subprocess.CalledProcessError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=bool(ours),
-        engine=True,
-        ours=ours,
-        foreign=foreign,
-        diff={"before": "".join(f"{name}\n" for name in ours), "after": ""},
-    )
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -80,3 +80,19 @@ def test_values_that_are_made_of_other_hosts_are_left_to_their_hosts(
     more = """, fliswarm_image: "{{ hostvars['hub'].ansible_host }}/camera:1" """
     code, out = site(tmp_path, more=more)
     assert code == 0, out
+
+
+def test_what_the_manager_cannot_have_is_refused_before_anything(
+    tmp_path: Path,
+) -> None:
+    """The registry's storage is written wrong: no engine was touched by then."""
+    code, out = site(
+        tmp_path,
+        *("--tags", "registry_preflight,docker_engine_preflight"),
+        *("-e", "registry_storage=images"),
+    )
+    assert code != 0
+    assert "registry_storage is images: write it as a full path." in " ".join(
+        out.split()
+    )
+    assert "PLAY [Docker Engine everywhere]" not in out

@@ -109,14 +109,14 @@ def test_who_has_a_port_is_named(taken: int) -> None:
 def test_ours_and_other_addresses_do_not_stand_in_the_way(taken: int) -> None:
     own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
     assert ask(taken, own)["owners"][str(taken)]
-    assert not ask(taken, "x", address="127.0.0.2").get("failed")
-    assert ask(taken, "x", address="[::]")["failed"]
+    assert not ask(taken, "docker-registry", address="127.0.0.2").get("failed")
+    assert ask(taken, "docker-registry", address="[::]")["failed"]
 
 
 def test_a_free_port_is_nobodys() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert ask(port, "x")["owners"] == {str(port): ""}
+    assert ask(port, "docker-registry")["owners"] == {str(port): ""}
 
 
 def test_a_container_that_only_the_firewall_knows_is_named() -> None:

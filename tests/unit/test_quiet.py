@@ -14,7 +14,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import masked
 
 from fliswarm.plan import Difference
 from tests.readmes import ROLES, load
-from tests.unit.support.modules import start
+from tests.unit.support.modules import result, start
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -46,11 +46,9 @@ def told(name: str, arguments: dict[str, Any], folder: Path) -> str:
     # Ansible's task says whether the module may log, over what the module says.
     flags = {"_ansible_no_log": False, "_ansible_diff": True}
     with start(name, {**arguments, **flags}, library.parent) as process:
-        assert process.stdout is not None
-        result = process.stdout.read()
-    assert json.loads(result)
+        said = result(process)
     lines = library / "told"
-    return result + (lines.read_text() if lines.exists() else "")
+    return json.dumps(said) + (lines.read_text() if lines.exists() else "")
 
 
 @pytest.mark.parametrize("option", ["tls", "registry_tls"])

@@ -52,6 +52,18 @@ def start(
 PATH = str(ROOT / ".ansible/collections")
 
 
+def result(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what a module says that it did.
+
+    From 2.22 on a module names its secrets to Ansible, which takes them out before
+    anything is told.
+    """
+    assert process.stdout is not None
+    said: dict[str, Any] = json.loads(process.stdout.read())
+    said.pop("_ansible_new_secrets", None)
+    return said
+
+
 def run(
     name: str, arguments: dict[str, Any], *, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:
@@ -70,8 +82,7 @@ def run(
     """
     flags = {"_ansible_check_mode": check, "_ansible_diff": diff}
     with start(name, {**arguments, **flags}) as process:
-        assert process.stdout is not None
-        return dict(json.loads(process.stdout.read()))
+        return result(process)
 
 
 if __name__ == "__main__":

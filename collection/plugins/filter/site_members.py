@@ -38,6 +38,8 @@ _value:
 
 from typing import Any, Mapping
 
+from ansible_collections.sdss.fliswarm.plugins.filter.controller_nodes import address
+
 
 def site_members(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]
@@ -55,7 +57,7 @@ def site_members(
                 "name": name,
                 "role": role,
                 "connection": connection,
-                "address": str(its.get("fliswarm_host") or connection),
+                "address": address(name, its),
                 "keys": list(known.get("ssh_keys") or []),
             }
         )

@@ -6,17 +6,17 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterable
 
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
     daemon_json,
+    engine_api,
+    sockets,
     unit_text,
     units,
 )
@@ -24,7 +24,6 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils import (
 CONFIG = "/etc/docker/daemon.json"
 SERVICE_DROP_IN = "/etc/systemd/system/docker.service.d/docker.conf"
 SOCKET_DROP_IN = "/etc/systemd/system/docker.socket.d/docker.conf"
-API = "/var/run/docker.sock"
 
 PACKAGED = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
 """Command of the distribution's unit, where it is not there yet."""
@@ -43,11 +42,8 @@ UNIT_FOLDERS = (
 )
 """Where a file gives way to one of the same name in /etc."""
 
-SOCKETS = (API, "/run/docker.sock")
+SOCKETS = (engine_api.API, "/run/docker.sock")
 """The daemon's socket, by the names that it has in mounts."""
-
-LISTENS = "0A"
-"""State of a socket in /proc/net/tcp that takes connections."""
 
 SWARM_PORTS = frozenset((2377, 7946))
 """Where the daemon of a swarm listens by itself."""
@@ -62,7 +58,7 @@ SYSTEMD_LIMIT = 90
 """Seconds for systemd to carry out what it was asked for."""
 
 SOCKET_UNIT = f"""\
-# dockerd opens {API} by itself. A second listener on the same path,
+# dockerd opens {engine_api.API} by itself. A second listener on the same path,
 # that of systemd, would take clients during a start which nobody ever answers.
 [Unit]
 ConditionPathExists=!{SERVICE_DROP_IN}
@@ -308,19 +304,11 @@ def signed_by(certificate: str, authority: str) -> bool:
 
 def ask(path: str) -> Any:  # noqa: ANN401
     """Return the daemon's answer to a question on its own socket, None for none."""
-    connection = http.client.HTTPConnection("localhost", timeout=ASK_LIMIT)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(ASK_LIMIT)
     try:
-        connection.sock.connect(API)
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-        return json.loads(body) if answer.status == 200 else None
+        answer = engine_api.ask("GET", path, ASK_LIMIT)
+        return json.loads(answer.text) if answer.status == 200 else None
     except (OSError, ValueError, http.client.HTTPException):
         return None
-    finally:
-        connection.close()
 
 
 def unheard(daemon: daemon_json.Daemon) -> str:
@@ -331,7 +319,7 @@ def unheard(daemon: daemon_json.Daemon) -> str:
     """
     local = any(host.startswith("unix://") for host in daemon.get("hosts", ["unix://"]))
     if local and ask("/info") is None:
-        return f"unix://{API}"
+        return f"unix://{engine_api.API}"
     for host, port in daemon_json.tcp_addresses(daemon):
         problem = _deaf(host, port, daemon.get("tlscacert"))
         if problem:
@@ -396,24 +384,9 @@ def strayed(daemon: daemon_json.Daemon) -> bool:
 
 def _listening(pid: str) -> set[int]:
     """Return the TCP ports on which a process listens."""
-    own = _links(f"/proc/{pid}/fd")
-    found = set()
-    for family in ("tcp", "tcp6"):
-        for line in _read(f"/proc/{pid}/net/{family}").splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == LISTENS and f"socket:[{fields[9]}]" in own:
-                found.add(int(fields[1].rpartition(":")[2], 16))
-    return found
-
-
-def _links(folder: str) -> set[str]:
-    found = set()
-    # A process may close a file, or end, meanwhile.
-    with suppress(OSError):
-        for file in Path(folder).iterdir():
-            with suppress(OSError):
-                found.add(os.readlink(file))
-    return found
+    process = Path("/proc", pid)
+    own = sockets.held(process)
+    return {one.port for one in sockets.listeners(process / "net") if one.handle in own}
 
 
 def _read(path: str) -> str:

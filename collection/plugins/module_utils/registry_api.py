@@ -35,6 +35,11 @@ PATIENCE = 30
 TIMEOUT = 20
 """Seconds for each answer."""
 
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Names of architectures in images, where they are not those of ``uname -m``."""
+
+MIB = 1 << 20
+
 GONE = (HTTPStatus.NOT_FOUND,)
 
 Body = Union[bytes, IO[bytes]]
@@ -238,10 +243,17 @@ class Registry:
 def _connection(access: Access) -> http.client.HTTPConnection:
     if not access.authority:
         return http.client.HTTPConnection(access.name, timeout=TIMEOUT)
-    context = ssl.create_default_context(cafile=access.authority)
+    return http.client.HTTPSConnection(
+        access.name, timeout=TIMEOUT, context=context(access)
+    )
+
+
+def context(access: Access) -> ssl.SSLContext:
+    """Return what a connection shows and trusts; without an authority, the host's."""
+    made = ssl.create_default_context(cafile=access.authority or None)
     if access.certificate:
-        context.load_cert_chain(access.certificate, access.key)
-    return http.client.HTTPSConnection(access.name, timeout=TIMEOUT, context=context)
+        made.load_cert_chain(access.certificate, access.key)
+    return made
 
 
 def refusal(name: str, method: str, path: str, answer: Answer) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import shutil
-import socket
-import ssl
 import tempfile
 import urllib.error
 import urllib.parse
@@ -15,6 +12,7 @@ import urllib.request
 from http import HTTPStatus
 from typing import IO, Any, Iterator, NamedTuple
 
+from ansible_collections.sdss.fliswarm.plugins.module_utils import engine_api
 from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import (
     MANY,
     SINGLE,
@@ -23,6 +21,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import 
     Registry,
     RegistryError,
     children,
+    context,
     digest,
 )
 
@@ -70,15 +69,9 @@ def plain(host: str, path: str) -> bool:
     path
         Socket of the engine.
     """
-    connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(TIMEOUT)
-    try:
-        connection.sock.connect(path)
-        connection.request("GET", "/info")
-        found: dict[str, Any] = json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
+    found: dict[str, Any] = json.loads(
+        engine_api.ask("GET", "/info", TIMEOUT, path).text
+    )
     known = found.get("RegistryConfig", {}).get("IndexConfigs", {}).get(host, {})
     return known.get("Secure") is False
 
@@ -100,11 +93,8 @@ class Source:
         self._name = access.name
         scheme = "http" if plain else "https"
         self._base = f"{scheme}://{access.name}/v2/{repository}"
-        context = ssl.create_default_context(cafile=access.authority or None)
-        if access.certificate:
-            context.load_cert_chain(access.certificate, access.key)
         self._opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=context)
+            urllib.request.HTTPSHandler(context=context(access))
         )
         self._token = ""
 

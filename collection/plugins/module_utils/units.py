@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
 from typing import Iterable
+
+from ansible_collections.sdss.fliswarm.plugins.module_utils import sockets
 
 PROPERTIES = (
     "UnitFileState",
@@ -15,11 +16,6 @@ PROPERTIES = (
     "ActiveEnterTimestampMonotonic",
     "MainPID",
 )
-
-LISTENING = "0A"
-"""State of a socket in the kernel's table."""
-
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def why_not(name: str, files: Iterable[str], port: int | None = None) -> str:
@@ -95,26 +91,5 @@ def _newer(started: int, files: Iterable[str]) -> str:
 
 def _listens(process: str, port: int) -> bool:
     """Tell whether a process has a listening socket of a port."""
-    wanted = {f"socket:[{number}]" for number in _listening(port)}
-    held = {_target(link) for link in Path("/proc", process, "fd").glob("*")}
-    return bool(wanted & held)
-
-
-def _target(link: Path) -> str:
-    try:
-        return os.readlink(link)
-    except OSError:
-        # It was closed in the meantime.
-        return ""
-
-
-def _listening(port: int) -> list[str]:
-    numbers = []
-    for table in TABLES:
-        if not Path(table).exists():
-            continue
-        for line in Path(table).read_text("ascii").splitlines()[1:]:
-            words = line.split()
-            if words[3] == LISTENING and int(words[1].rpartition(":")[2], 16) == port:
-                numbers.append(words[9])
-    return numbers
+    own = sockets.held(Path("/proc", process))
+    return any(one.port == port and one.handle in own for one in sockets.listeners())

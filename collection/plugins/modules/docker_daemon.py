@@ -122,6 +122,7 @@ from typing import Any
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
     daemon_json,
     docker_service,
+    engine_api,
     host,
     kept,
     unit_text,
@@ -341,7 +342,7 @@ def _warn(module: QuietModule, cut_off: list[str]) -> None:
     """Name what a daemon that is started anew takes from containers."""
     if cut_off:
         module.warn(
-            f"{docker_service.API} becomes another socket with this start of Docker "
+            f"{engine_api.API} becomes another socket with this start of Docker "
             f"Engine, and these containers, into which it is bound, keep the old one, "
             f"which nobody answers: {', '.join(cut_off)}. "
             f"Remedy: sudo docker restart {' '.join(cut_off)}"

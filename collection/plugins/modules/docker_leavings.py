@@ -56,18 +56,19 @@ foreign:
   elements: str
 """
 
-import http.client
+import http
 import json
 import shutil
-import socket
 import subprocess
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
-API = "/var/run/docker.sock"
+from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    engine_api,
+    registry_copy,
+)
 
 OURS = "org.sdss.fliswarm.node"
 """Label of containers and volumes."""
@@ -93,26 +94,12 @@ class ProblemError(Exception):
     """What stands in the way, in words for the user."""
 
 
-def request(method: str, path: str) -> tuple[int, str]:
-    """Ask the engine; return the status and the body of its answer."""
-    connection = http.client.HTTPConnection("localhost", timeout=LIMIT)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(LIMIT)
-    connection.sock.connect(API)
-    try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()
-
-
 def ask(method: str, path: str) -> Any:  # noqa: ANN401  what JSON holds
     """Ask the engine, and return what it answers.
 
     What is not there any more, or is used by others, is as it should be.
     """
-    status, said = request(method, path)
+    status, said = engine_api.ask(method, path, LIMIT)
     fine = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT)
     if status >= http.HTTPStatus.BAD_REQUEST and status not in fine:
         message = f"Docker Engine: {method} {path}: {status} {said.strip()}"
@@ -126,7 +113,9 @@ def remove_volumes(names: list[str]) -> None:
     An engine before 23 that was started anew beneath a container takes its volumes for
     mounted until its next start.
     """
-    answers = [request("DELETE", f"/volumes/{name}")[1] for name in names]
+    answers = [
+        engine_api.ask("DELETE", f"/volumes/{name}", LIMIT).text for name in names
+    ]
     if any("active mounts" in said for said in answers):
         subprocess.run(["systemctl", "restart", "docker"], check=True)
     # Those that went are not there any more; why another stays is told.
@@ -172,12 +161,7 @@ def namespaces() -> list[str]:
 
 def repository(reference: str) -> str:
     """Return an image's name without registry, tag and digest."""
-    name = reference.partition("@")[0]
-    head, slash, last = name.rpartition("/")
-    name = f"{head}{slash}{last.partition(':')[0]}"
-    first, slash, rest = name.partition("/")
-    at_registry = slash and ("." in first or ":" in first or first == "localhost")
-    name = rest if at_registry else name
+    name: str = registry_copy.named(reference).repository
     return name[len("library/") :] if name.startswith("library/") else name
 
 
@@ -276,7 +260,7 @@ def look_and_remove(module: AnsibleModule) -> dict[str, Any]:
     """Remove what is ours; return what there was and is."""
     beside = namespaces() if module.params["containerd"] else []
     try:
-        found = Found(module.params["image"]) if Path(API).exists() else None
+        found = Found(module.params["image"]) if Path(engine_api.API).exists() else None
     except OSError:
         found = None
     if found is None:

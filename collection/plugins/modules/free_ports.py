@@ -81,29 +81,19 @@ owners:
 
 import http.client
 import json
-import os
 import re
-import socket
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sdss.fliswarm.plugins.module_utils import kept
-
-LISTENS = "0A"
-"""State of a listening socket in the kernel's table."""
+from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    engine_api,
+    kept,
+    sockets,
+)
 
 ANY = ("", "0.0.0.0", "::")
-
-
-class Listener(NamedTuple):
-    """A socket that listens."""
-
-    address: str
-    port: int
-    inode: str
 
 
 class Owner(NamedTuple):
@@ -114,49 +104,21 @@ class Owner(NamedTuple):
     unit: str
 
 
-def listeners(tables: Path = Path("/proc/net")) -> Iterator[Listener]:
-    """Yield all TCP sockets that listen.
-
-    Parameters
-    ----------
-    tables
-        Folder of the kernel's tables.
-    """
-    for name in ("tcp", "tcp6"):
-        lines: list[str] = []
-        with suppress(OSError):
-            lines = (tables / name).read_text("ascii").splitlines()[1:]
-        for line in lines:
-            fields = line.split()
-            if fields[3] == LISTENS:
-                place, _colon, port = fields[1].rpartition(":")
-                yield Listener(_address(place), int(port, 16), fields[9])
-
-
-def _address(words: str) -> str:
-    """Return an address of the kernel's table, which has words of 32 bits."""
-    data = bytes.fromhex(words)
-    parts = [data[at : at + 4][::-1] for at in range(0, len(data), 4)]
-    return str(ip_address(b"".join(parts)))
-
-
-def owner(inode: str, processes: Path = Path("/proc")) -> Owner | None:
+def owner(handle: str, processes: Path = Path("/proc")) -> Owner | None:
     """Return the process that has a socket; None when none here does.
 
     Parameters
     ----------
-    inode
-        The socket's number.
+    handle
+        What its link to the socket says.
     processes
         Folder of the kernel's processes.
     """
     for folder in processes.glob("[0-9]*"):
         # A process may end while it is looked at.
         with suppress(OSError):
-            for handle in (folder / "fd").iterdir():
-                with suppress(OSError):
-                    if os.readlink(handle) == f"socket:[{inode}]":
-                        return _owner(folder)
+            if handle in sockets.held(folder):
+                return _owner(folder)
     return None
 
 
@@ -170,17 +132,10 @@ def _owner(folder: Path) -> Owner:
 
 def containers(path: str) -> list[dict[str, Any]]:
     """Return the containers that run, as an engine lists them."""
-    connection = http.client.HTTPConnection("localhost", timeout=10)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(10)
     try:
-        connection.sock.connect(path)
-        connection.request("GET", "/containers/json")
-        found = json.loads(connection.getresponse().read())
+        found = json.loads(engine_api.ask("GET", "/containers/json", 10, path).text)
     except (OSError, ValueError, http.client.HTTPException):
         return []
-    finally:
-        connection.close()
     return found if isinstance(found, list) else []
 
 
@@ -228,13 +183,13 @@ def look(options: dict[str, Any]) -> dict[str, Any]:
     for wanted in options["ports"]:
         port = wanted["port"]
         owners[str(port)] = ""
-        sockets = [
+        there = [
             one
-            for one in listeners()
+            for one in sockets.listeners()
             if one.port == port and clash(wanted["address"], one.address)
         ]
-        for one in sockets:
-            found = owner(one.inode)
+        for one in there:
+            found = owner(one.handle)
             owners[str(port)] = who(found, port, running)
             if found and wanted["command"] in found.command:
                 continue
@@ -243,7 +198,7 @@ def look(options: dict[str, Any]) -> dict[str, Any]:
             problems.append(f"port {port} is that of {owners[str(port)]}")
         # A container's port may be one of the firewall alone.
         container = publisher(port, running)
-        if container and not sockets:
+        if container and not there:
             problems.append(f"port {port} is that of {container}")
     return {"owners": owners, "problems": list(dict.fromkeys(problems))}
 
@@ -269,7 +224,7 @@ def main() -> None:
             "package": text,
             "remedy": {"type": "str", "required": True},
             "store": {"type": "path", "default": kept.STORE},
-            "socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "socket": {"type": "path", "default": engine_api.API},
         },
         supports_check_mode=True,
     )

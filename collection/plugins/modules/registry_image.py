@@ -111,8 +111,13 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sdss.fliswarm.plugins.module_utils import registry_copy
+from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    engine_api,
+    registry_copy,
+)
 from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import (
+    ARCHITECTURES,
+    MIB,
     WRITER,
     Registry,
     RegistryError,
@@ -124,10 +129,6 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import 
 )
 
 LABEL = "org.sdss.fliswarm.recipe"
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-MIB = 1 << 20
 
 SPARE = 100 * MIB
 """What is to be left when an image has come."""
@@ -258,7 +259,7 @@ def main() -> None:
                 "default": "present",
             },
             "upstream": {"type": "str", "default": ""},
-            "socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "socket": {"type": "path", "default": engine_api.API},
             "folder": {"type": "path", "default": WRITER},
         },
         supports_check_mode=True,

@@ -80,6 +80,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import (
+    ARCHITECTURES,
+    MIB,
     SINGLE,
     WRITER,
     Access,
@@ -100,8 +102,6 @@ LABEL = "org.sdss.fliswarm.proof"
 DOCKER = "application/vnd.docker"
 
 MANIFEST = SINGLE[0]
-
-MIB = 1 << 20
 
 
 def compress(data: bytes) -> bytes:
@@ -129,10 +129,9 @@ def image(machine: str, mark: str) -> tuple[bytes, dict[str, bytes]]:
         member.size = len(words)
         tar.addfile(member, io.BytesIO(words))
     layer = compress(packed.getvalue())
-    names = {"x86_64": "amd64", "aarch64": "arm64"}
     config = _json(
         {
-            "architecture": names.get(machine, machine),
+            "architecture": ARCHITECTURES.get(machine, machine),
             "config": {"Labels": {LABEL: mark}},
             "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": [digest(packed.getvalue())]},

@@ -50,13 +50,13 @@ reason:
 
 import http.client
 import json
-import socket
 import urllib.parse
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sdss.fliswarm.plugins.module_utils import engine_api
 
 LIMIT = 60
 """Seconds for the engine to say something."""
@@ -136,17 +136,8 @@ class Engine:
         if why:
             raise PullError(f"Docker Engine cannot pull {image}: {why}")
 
-    def _ask(self, method: str, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("localhost", timeout=LIMIT)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(LIMIT)
-        try:
-            connection.sock.connect(self._path)
-            connection.request(method, path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(errors="replace")
-        finally:
-            connection.close()
+    def _ask(self, method: str, path: str) -> engine_api.Answer:
+        return engine_api.ask(method, path, LIMIT, self._path)
 
 
 def prove(engine: Engine, image: str, digest: str, check: bool) -> str:
@@ -180,7 +171,7 @@ def main() -> None:
         {
             "image": {"type": "str", "required": True},
             "digest": {"type": "str", "default": ""},
-            "socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "socket": {"type": "path", "default": engine_api.API},
         },
         supports_check_mode=True,
     )

@@ -10,20 +10,20 @@ from dataclasses import fields
 from pathlib import Path
 
 from fliswarm import __version__
-from fliswarm.actor.call import RELAYED
-from fliswarm.actor.commands import Site
-from fliswarm.actor.dispatch import Dispatcher
-from fliswarm.actor.events import Events
-from fliswarm.actor.server import ActorServer, BroadcastSink
 from fliswarm.camera import Reply
-from fliswarm.control.server import ControlServer
+from fliswarm.commands.call import RELAYED
+from fliswarm.commands.dispatch import Dispatcher
+from fliswarm.commands.events import Events
+from fliswarm.commands.verbs import Site
 from fliswarm.engine import Connect
 from fliswarm.errors import ConfigError, FliswarmError
-from fliswarm.fleet import Listener, LiveFleet
+from fliswarm.faces.actor.server import ActorServer, BroadcastSink
+from fliswarm.faces.control.server import ControlServer
+from fliswarm.fleet.live import Listener, LiveFleet
 from fliswarm.host import Reach
+from fliswarm.hub.power import SitePower
+from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet
-from fliswarm.power import SitePower
-from fliswarm.tron import TronLink
 
 log = logging.getLogger(__name__)
 

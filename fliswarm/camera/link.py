@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fliswarm.camera.message import FINAL, Reply, parse
 from fliswarm.errors import CameraError
-from fliswarm.link import LINE_LIMIT, Link
+from fliswarm.net.link import LINE_LIMIT, Link
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class CameraLink(Link):
     on_problem
         Gets a sentence about each line that cannot be understood.
     heartbeat, silence, retry
-        See `fliswarm.link.Link`.
+        See `fliswarm.net.link.Link`.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class Options:
     def socket(self) -> Path:
         """Return the control socket's path on this computer."""
         from fliswarm import config
-        from fliswarm.control.address import default_socket
+        from fliswarm.faces.control.address import default_socket
 
         file = config.find(self.config)
         return config.load(file).control_socket or default_socket()

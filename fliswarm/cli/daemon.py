@@ -19,10 +19,10 @@ import click
 
 from fliswarm import config
 from fliswarm.cli.app import Options, split
-from fliswarm.control.address import default_socket
-from fliswarm.control.client import LocalControl
-from fliswarm.control.client import dial_stdio as join_stdio
 from fliswarm.errors import ConfigError, FliswarmError, NotRunningError
+from fliswarm.faces.control.address import default_socket
+from fliswarm.faces.control.client import LocalControl
+from fliswarm.faces.control.client import dial_stdio as join_stdio
 from fliswarm.model import Fleet
 
 START_LIMIT = 20.0

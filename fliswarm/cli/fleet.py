@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
-from fliswarm.actor.commands import commands
 from fliswarm.cli.app import Options
 from fliswarm.cli.show import message_json, print_fleet, print_message, view
-from fliswarm.control.client import StreamControl, connect
+from fliswarm.commands.verbs import commands
 from fliswarm.errors import EXIT_FAILED
+from fliswarm.faces.control.client import StreamControl, connect
 
 
 def dial(options: Options) -> StreamControl:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fliswarm.control.client import Message, StreamControl
+from fliswarm.faces.control.client import Message, StreamControl
 from fliswarm.model import CERTIFICATE_DAYS
 
 STYLES = {"w": "yellow", "e": "red", "f": "bold red", "!": "bold red", "d": "dim"}

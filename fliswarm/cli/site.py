@@ -16,11 +16,11 @@ from rich.table import Table
 
 from fliswarm.cli.fleet import give
 from fliswarm.cli.show import print_fleet, view
-from fliswarm.control.address import default_socket
-from fliswarm.control.client import SshControl, StreamControl, connect_here
 from fliswarm.errors import EXIT_FAILED, ProvisionError
-from fliswarm.passed import answered
-from fliswarm.provision import (
+from fliswarm.faces.control.address import default_socket
+from fliswarm.faces.control.client import SshControl, StreamControl, connect_here
+from fliswarm.site.passed import answered
+from fliswarm.site.provision import (
     Event,
     Site,
     Summary,

@@ -17,10 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from fliswarm import ssh
 from fliswarm.errors import EngineUnreachableError
-from fliswarm.lines import LineReader
 from fliswarm.model import Node
+from fliswarm.net import ssh
+from fliswarm.net.lines import LineReader
 
 ENGINE_SOCKET = "/var/run/docker.sock"
 """Where an engine listens on its own computer."""

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fliswarm import ssh
 from fliswarm.errors import HostError
 from fliswarm.model import Node
+from fliswarm.net import ssh
 
 if TYPE_CHECKING:
     import paramiko

@@ -37,7 +37,7 @@ from fliswarm.model import (
     TlsFiles,
     Volume,
 )
-from fliswarm.plan import plan
+from fliswarm.plan.difference import plan
 from tests.unit.support.site import free_port
 
 ADDRESS = os.environ.get("FLISWARM_TEST_ENGINE")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fliswarm.actor import wire
+from fliswarm.faces.actor import wire
 from tests.robust.program import Program, running, swarm
 from tests.robust.user import ENDS, LINE, Wire
 from tests.unit.support.camera import line as said

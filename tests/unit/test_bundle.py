@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from fliswarm import __version__, bundle
+from fliswarm import __version__
 from fliswarm.errors import ProvisionError
+from fliswarm.site import bundle
 
 NAME = f"fliswarm-{__version__}-py3-none-any.whl"
 
@@ -74,7 +75,7 @@ def test_the_wheel_installs_and_runs_without_the_clone(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import fliswarm\n"
-        "from fliswarm.share import share\n"
+        "from fliswarm.site.share import share\n"
         "print(fliswarm.__file__); print(share().collection)"
     )
     done = subprocess.run(

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fliswarm.lines import LineReader
+from fliswarm.net.lines import LineReader
 
 LIMIT = 20
 

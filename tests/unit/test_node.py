@@ -14,9 +14,9 @@ from fliswarm.errors import (
     HostError,
     ImageUnavailableError,
 )
+from fliswarm.fleet.node import LiveNode, Patience
 from fliswarm.host.memory import MemoryHost
 from fliswarm.model import ContainerSpec, Image, Node, Volume
-from fliswarm.node import LiveNode, Patience
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
 from tests.unit.support.site import DATA, IMAGE, PULLED, engine, fleet
 from tests.unit.support.wait import until

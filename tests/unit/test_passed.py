@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fliswarm.errors import ConfigError
-from fliswarm.passed import answered
+from fliswarm.site.passed import answered
 
 
 class Person:

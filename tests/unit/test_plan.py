@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fliswarm.model import Container, ContainerSpec, Image, Observation
-from fliswarm.plan import (
+from fliswarm.plan.difference import (
     Action,
     CreateVolume,
     Difference,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fliswarm.errors import ConfigError, ProvisionError
-from fliswarm.passed import answered
-from fliswarm.provision import (
+from fliswarm.site.passed import answered
+from fliswarm.site.provision import (
     DEFAULTS,
     Event,
     Site,
@@ -18,7 +18,7 @@ from fliswarm.provision import (
     read_site,
     run_playbook,
 )
-from fliswarm.share import share
+from fliswarm.site.share import share
 
 GOOD = """\
 manager:

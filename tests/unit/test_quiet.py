@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.sdss.fliswarm.plugins.module_utils import kept
 from ansible_collections.sdss.fliswarm.plugins.module_utils.quiet import masked
 
-from fliswarm.plan import Difference
+from fliswarm.plan.difference import Difference
 from tests.readmes import ROLES, load
 from tests.unit.support.modules import result, start
 

@@ -4,7 +4,7 @@ import pytest
 
 from fliswarm.errors import SelectionError
 from fliswarm.model import Node
-from fliswarm.selection import select
+from fliswarm.plan.selection import select
 
 CATEGORIES = {"gfa1": "gfa", "gfa2": "gfa", "gfa10": "gfa", "fvc": "fvc", "bare": None}
 

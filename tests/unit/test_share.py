@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fliswarm.errors import ProvisionError
-from fliswarm.share import share
+from fliswarm.site.share import share
 
 
 def test_a_clone() -> None:

@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fliswarm import ssh
 from fliswarm.errors import ConfigError
+from fliswarm.net import ssh
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from fliswarm.errors import HostError, HubError
+from fliswarm.hub.power import SitePower
+from fliswarm.hub.tron import TronLink
 from fliswarm.model import Node, Power
-from fliswarm.power import SitePower
-from fliswarm.tron import TronLink
 from tests.unit.support.site import free_port
 from tests.unit.support.wait import until
 

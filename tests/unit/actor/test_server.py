@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fliswarm import __version__
-from fliswarm.actor.client import LINE_LIMIT
+from fliswarm.faces.connection import LINE_LIMIT
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import Observatory, observatory

@@ -8,7 +8,7 @@ from clu.legacy.types.parser import ActorReplyParser
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fliswarm.actor import wire
+from fliswarm.faces.actor import wire
 
 TRON = ActorReplyParser()
 

@@ -8,7 +8,7 @@ import pytest
 
 from fliswarm.camera import CameraLink, Outcome, Reply
 from fliswarm.errors import CameraError
-from fliswarm.link import LINE_LIMIT
+from fliswarm.net.link import LINE_LIMIT
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
 from tests.unit.support.site import free_port
 from tests.unit.support.wait import until

@@ -11,20 +11,20 @@ from typing import TypeVar
 
 import pytest
 
-from fliswarm.actor.client import LINE_LIMIT
-from fliswarm.control.address import default_socket
-from fliswarm.control.client import (
-    LocalControl,
-    Message,
-    SshControl,
-    connect,
-    dial_stdio,
-)
 from fliswarm.errors import (
     ConfigError,
     ControlError,
     FliswarmError,
     NotRunningError,
+)
+from fliswarm.faces.connection import LINE_LIMIT
+from fliswarm.faces.control.address import default_socket
+from fliswarm.faces.control.client import (
+    LocalControl,
+    Message,
+    SshControl,
+    connect,
+    dial_stdio,
 )
 from tests.unit.support.camera import GoodCamera
 from tests.unit.support.observatory import observatory

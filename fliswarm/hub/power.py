@@ -7,8 +7,8 @@ import shlex
 from typing import Protocol
 
 from fliswarm.errors import HostError, HubError
+from fliswarm.hub.tron import TronLink
 from fliswarm.model import Node
-from fliswarm.tron import TronLink
 
 SWITCH_LIMIT = 30.0
 """Seconds for a power command to end."""

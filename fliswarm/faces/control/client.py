@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from fliswarm import ssh
 from fliswarm.errors import ConfigError, ControlError, NotRunningError
+from fliswarm.net import ssh
 
 CONNECT_LIMIT = 15
 """Seconds for ssh to connect."""
@@ -89,7 +89,7 @@ def connect_here(path: Path) -> StreamControl:
     except ControlError as error:
         if not isinstance(error.__cause__, PermissionError):
             raise
-    dial = [sys.executable, "-m", "fliswarm.control.client", str(path)]
+    dial = [sys.executable, "-m", "fliswarm.faces.control.client", str(path)]
     return ProgramControl(["sg", GROUP, "-c", shlex.join(dial)], str(path))
 
 

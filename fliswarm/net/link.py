@@ -9,7 +9,7 @@ import random
 import socket
 from contextlib import suppress
 
-from fliswarm.lines import LineReader
+from fliswarm.net.lines import LineReader
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from fliswarm.actor.client import Client
-from fliswarm.actor.dispatch import Dispatcher
+from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.errors import ConfigError, FliswarmError
+from fliswarm.faces.connection import Client
 
 
 class ControlServer:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from fliswarm.camera import CameraLink, Exchange, Outcome, Reply
 from fliswarm.engine import Connect
 from fliswarm.errors import CameraError, FliswarmError, SelectionError
+from fliswarm.fleet.node import LiveNode, Patience, Report
 from fliswarm.host import Reach
+from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import Fleet, Node, NodeStatus
-from fliswarm.node import LiveNode, Patience, Report
-from fliswarm.plan import Plan
-from fliswarm.power import PowerSwitch
-from fliswarm.selection import select
+from fliswarm.plan.difference import Plan
+from fliswarm.plan.selection import select
 
 
 @dataclass(frozen=True, slots=True)

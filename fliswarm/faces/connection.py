@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 
-from fliswarm.lines import LineReader
+from fliswarm.net.lines import LineReader
 
 log = logging.getLogger(__name__)
 

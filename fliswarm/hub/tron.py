@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from fliswarm.errors import HubError
-from fliswarm.link import Link
+from fliswarm.net.link import Link
 
 _REPLY = re.compile(
     r"\S*\.(?P<user>\S+)\s+(?P<number>\d+)\s+(?P<actor>\S+)\s+(?P<code>\S)"

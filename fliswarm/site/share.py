@@ -22,7 +22,7 @@ class Share:
     config: Path
 
 
-def share(package: Path = Path(__file__).parent) -> Share:
+def share(package: Path = Path(__file__).parents[1]) -> Share:
     """Return where the files are.
 
     Raises

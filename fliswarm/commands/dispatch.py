@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from fliswarm.actor.call import Call, Sink
-from fliswarm.actor.commands import SETTINGS, Context, Site, commands, show_help
+from fliswarm.commands.call import Call, Sink
+from fliswarm.commands.verbs import SETTINGS, Context, Site, commands, show_help
 from fliswarm.errors import FliswarmError
 
 log = logging.getLogger(__name__)

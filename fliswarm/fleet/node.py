@@ -17,8 +17,9 @@ from fliswarm.errors import (
     HostError,
 )
 from fliswarm.host import Host
+from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import Container, ContainerSpec, Node, NodeStatus, Observation
-from fliswarm.plan import (
+from fliswarm.plan.difference import (
     CreateVolume,
     Plan,
     RemoveContainer,
@@ -28,7 +29,6 @@ from fliswarm.plan import (
     plan,
     removal,
 )
-from fliswarm.power import PowerSwitch
 
 Report = Callable[[str, Mapping[str, object]], None]
 """Tells whoever gave a command how it goes: a message code and keywords."""
@@ -44,7 +44,7 @@ class Patience:
     ``answer`` for the camera of a new container: its program's start and its NFS
     mounts; ``settle`` for that of a container which runs already; ``look`` between two
     looks at the container meanwhile; ``power`` without power, for a computer to notice;
-    ``heartbeat`` and ``silence`` as for `fliswarm.link.Link`.
+    ``heartbeat`` and ``silence`` as for `fliswarm.net.link.Link`.
     """
 
     answer: float = 60.0

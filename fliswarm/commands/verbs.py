@@ -16,15 +16,15 @@ from typing import Any, TypeVar
 
 import click
 
-from fliswarm.actor.call import Call, Sink
-from fliswarm.actor.events import Events
-from fliswarm.actor.schema import keyword_schema, schema
 from fliswarm.camera import Outcome, Reply
+from fliswarm.commands.call import Call, Sink
+from fliswarm.commands.events import Events
+from fliswarm.commands.schema import keyword_schema, schema
 from fliswarm.errors import FliswarmError, SelectionError
-from fliswarm.fleet import ApplyResult, LiveFleet
+from fliswarm.fleet.live import ApplyResult, LiveFleet
+from fliswarm.fleet.node import LiveNode
+from fliswarm.hub.tron import TronLink
 from fliswarm.model import CERTIFICATE_DAYS, NodeStatus
-from fliswarm.node import LiveNode
-from fliswarm.tron import TronLink
 
 F = TypeVar("F", bound=Callable[..., Any])
 

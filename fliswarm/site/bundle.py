@@ -1,6 +1,6 @@
 """One file with all that a manager without Internet needs to install fliswarm.
 
-``python -m fliswarm.bundle OUT.tar`` packs this very fliswarm as a wheel, and the
+``python -m fliswarm.site.bundle OUT.tar`` packs this very fliswarm as a wheel, and the
 wheels of what it depends on, for the Python of the manager.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from fliswarm import __version__
 from fliswarm.errors import FliswarmError, ProvisionError
-from fliswarm.share import share
+from fliswarm.site.share import share
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of every file in a wheel, so that equal contents make equal wheels."""
@@ -108,7 +108,7 @@ def _wheel() -> bytes:
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     shared = share()
     inside = "fliswarm/_share"
     folders = {
@@ -166,7 +166,7 @@ def _tar(folder: Path) -> bytes:
 
 def main() -> None:
     """Make a bundle and print what it is, as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m fliswarm.bundle")
+    parser = argparse.ArgumentParser(prog="python -m fliswarm.site.bundle")
     parser.add_argument("out", type=Path)
     parser.add_argument("--python", default=".".join(map(str, sys.version_info[:2])))
     parser.add_argument("--machine", default="x86_64")
@@ -174,7 +174,7 @@ def main() -> None:
     try:
         bundle = make(arguments.out, arguments.python, arguments.machine)
     except FliswarmError as error:
-        sys.exit(f"fliswarm.bundle: {error}")
+        sys.exit(f"fliswarm.site.bundle: {error}")
     print(json.dumps(asdict(bundle)))
 
 

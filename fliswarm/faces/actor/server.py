@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from fliswarm.actor import wire
-from fliswarm.actor.client import Client
-from fliswarm.actor.dispatch import Dispatcher
+from fliswarm.commands.dispatch import Dispatcher
+from fliswarm.faces.actor import wire
+from fliswarm.faces.connection import Client
 
 log = logging.getLogger(__name__)
 

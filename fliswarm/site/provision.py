@@ -18,8 +18,8 @@ from typing import Any
 import ansible_runner
 
 from fliswarm.errors import ConfigError, ProvisionError
-from fliswarm.passed import Passed
-from fliswarm.share import Share, share
+from fliswarm.site.passed import Passed
+from fliswarm.site.share import Share, share
 
 RESULTS = {
     "runner_on_ok": "ok",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from fliswarm.actor.call import Sink
+from fliswarm.commands.call import Sink
 
 
 class Events:

@@ -1,4 +1,4 @@
-"""The nouns: what a fleet should be, and what is seen of it. Nothing here acts."""
+"""What a fleet should be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 LABEL_NODE = "org.sdss.fliswarm.node"
@@ -204,68 +203,3 @@ class Fleet:
             user=user,
             restart_policy=self.restart_policy,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A container of ours, as its engine shows it.
-
-    ``spec`` holds the values of `ContainerSpec.fields` it was made from; ``image_id``
-    is the image's content address on that engine.
-    """
-
-    id: str
-    name: str
-    running: bool
-    image_id: str
-    spec: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def short_id(self) -> str:
-        """The first twelve digits, as Docker prints them."""
-        return self.id[:12]
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image on an engine; ``digest`` is the registry's address of its manifest."""
-
-    id: str
-    digest: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What one engine has of ours: containers, volumes by their Docker names.
-
-    ``image`` is the wanted image, when the engine has it. ``foreign`` is the id of a
-    container that has the name ours should have and was made by someone else; it is
-    never touched.
-    """
-
-    node: str
-    containers: tuple[Container, ...] = ()
-    volumes: frozenset[str] = frozenset()
-    image: Image | None = None
-    foreign: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """How one node is: its host, its engine, its container, its camera.
-
-    ``problem`` is the engine's, in words, when it did not answer; ``volumes`` tells
-    which of the wanted volumes exist; ``digest`` is the image's that the container
-    runs, as the registry knows it; ``certificate_ends`` when the engine's certificate
-    or ours ends, whichever does first.
-    """
-
-    node: Node
-    host_alive: bool
-    engine_alive: bool
-    camera_up: bool
-    container: Container | None = None
-    volumes: Mapping[str, bool] = field(default_factory=dict)
-    digest: str | None = None
-    problem: str | None = None
-    certificate_ends: datetime | None = None

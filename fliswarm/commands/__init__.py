@@ -1,0 +1,1 @@
+"""The commands, defined once for telescope software and for people."""

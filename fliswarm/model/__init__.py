@@ -1,0 +1,34 @@
+"""The nouns: what a fleet should be, what is seen of it, what happens. Nothing acts."""
+
+from fliswarm.model.desired import (
+    CERTIFICATE_DAYS,
+    LABEL_NODE,
+    LABEL_SPEC,
+    ActorSettings,
+    ContainerSpec,
+    Fleet,
+    Limits,
+    Node,
+    Power,
+    TlsFiles,
+    Volume,
+)
+from fliswarm.model.observed import Container, Image, NodeStatus, Observation
+
+__all__ = [
+    "CERTIFICATE_DAYS",
+    "LABEL_NODE",
+    "LABEL_SPEC",
+    "ActorSettings",
+    "Container",
+    "ContainerSpec",
+    "Fleet",
+    "Image",
+    "Limits",
+    "Node",
+    "NodeStatus",
+    "Observation",
+    "Power",
+    "TlsFiles",
+    "Volume",
+]

@@ -1,0 +1,1 @@
+"""Lines, links and ssh: what every connection shares."""

@@ -1,0 +1,1 @@
+"""The operator's side: inventories, playbooks, and what goes to the manager."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from fliswarm import __version__
 from fliswarm.camera import Reply
 from fliswarm.commands.call import RELAYED
+from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.commands.events import Events
-from fliswarm.commands.verbs import Site
 from fliswarm.engine import Connect
 from fliswarm.errors import ConfigError, FliswarmError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink

@@ -11,8 +11,11 @@ from typing import Any
 
 import click
 
+from fliswarm.commands.about import show_help
 from fliswarm.commands.call import Call, Sink
-from fliswarm.commands.verbs import SETTINGS, Context, Site, commands, show_help
+from fliswarm.commands.context import Context, Site
+from fliswarm.commands.group import SETTINGS
+from fliswarm.commands.verbs import commands
 from fliswarm.errors import FliswarmError
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,59 @@
+"""The group of all commands, and the options that many of them share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+# Telescope software sends negative numbers, which look like options.
+SETTINGS = {"ignore_unknown_options": True, "terminal_width": 80}
+
+
+class _Seconds(click.ParamType[float]):
+    """A time that can pass: more than nothing, and finite."""
+
+    name = "float"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a valid float.", param, ctx)
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r} is not a number of seconds above 0.", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds()
+
+
+# No help text: the list of the commands is all there is to say.
+commands = click.Group("commands", context_settings=SETTINGS)
+
+
+def selection(what: str, *, short: bool = True) -> Callable[[F], F]:
+    """Add the options that say which nodes are meant.
+
+    Without ``short``, ``-x`` is left to a camera's command.
+    """
+    exclude = ["--exclude", "-x"] if short else ["--exclude"]
+    options = (
+        click.option("--names", "-n", help=f"Comma-separated {what}."),
+        click.option("--category", "-c", help="Category of nodes (gfa, fvc)."),
+        click.option(*exclude, help="Comma-separated names to leave out."),
+    )
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate

@@ -1,0 +1,63 @@
+"""Commands for cameras."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+import click
+
+from fliswarm.camera import Outcome, Reply
+from fliswarm.commands.context import Context
+from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
+
+
+@commands.command(context_settings=SETTINGS)
+@click.argument("CAMERA-COMMAND", nargs=-1)
+@selection("cameras to command", short=False)
+@click.option("--timeout", type=SECONDS, help="Seconds to wait for each camera.")
+@click.option("--strict", is_flag=True, help="Fails when any camera does.")
+async def talk(
+    context: Context,
+    camera_command: tuple[str, ...],
+    names: str | None,
+    category: str | None,
+    exclude: str | None,
+    timeout: float | None,  # noqa: ASYNC109  the option's name is the protocol's
+    *,
+    strict: bool,
+) -> None:
+    """Sends a command to selected or all cameras."""
+    call = context.call
+    if not camera_command:
+        call.fail(error="No camera command was given.")
+        return
+    nodes = context.fleet.select(names, category, exclude)
+    connected = {node.node.name for node in nodes if node.link.up}
+    for node in nodes:
+        if node.node.name not in connected:
+            call.warning(text=f"Failed connecting to {node.node.name}.")
+    bundle: list[str] = []
+
+    def on_reply(reply: Reply) -> None:
+        call.relay(reply)
+        written = reply.data.get("filename")
+        if isinstance(written, Mapping) and "filename" in written:
+            bundle.append(str(written["filename"]))
+
+    message = shlex.join(camera_command)
+    results = await context.fleet.talk(nodes, message, on_reply, timeout)
+    for result in results:
+        if result.outcome is Outcome.LOST and result.node in connected:
+            call.error(error=f"{result.node}: {result.problem}")
+    if bundle:
+        call.info(filename_bundle=bundle)
+    failed = [r.node for r in results if r.outcome is not Outcome.DONE]
+    if failed:
+        call.warning(failed=failed)
+    if all(result.outcome is Outcome.LOST for result in results):
+        call.fail(error="No camera answered.")
+    elif failed and strict:
+        call.fail(error="One or more cameras failed.")
+    else:
+        call.finish()

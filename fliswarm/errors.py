@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 EXIT_FAILED = 1
 """The program is not running, or a command ended with ``f``."""
 
@@ -41,6 +43,29 @@ class ConfigError(FliswarmError):
         super().__init__(f"{where}: {problem}")
         self.where = where
         self.problem = problem
+
+
+class StoreError(FliswarmError):
+    """What has to be known after a power cut cannot be written down, or read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    problem
+        The system's own words.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+
+
+class BusyError(FliswarmError):
+    """Somebody else's change of the node is under way."""
+
+    def __init__(self, node: str, change: str) -> None:
+        super().__init__(f"{node}: another {change} is under way")
 
 
 class SelectionError(FliswarmError):

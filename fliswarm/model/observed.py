@@ -19,9 +19,20 @@ class Container:
 
     id: str
     name: str
-    running: bool
+    state: str
     image_id: str
     spec: Mapping[str, object] = field(default_factory=dict)
+    node: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether its program runs."""
+        return self.state == "running"
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of it is alive."""
+        return self.state in ("created", "exited", "dead")
 
     @property
     def short_id(self) -> str:
@@ -51,6 +62,23 @@ class Observation:
     volumes: frozenset[str] = frozenset()
     image: Image | None = None
     foreign: str | None = None
+    others: tuple[Container, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image on a node; ``problem`` is why its registry was not where it is from."""
+
+    image: Image
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How much of an image is on the node, in bytes."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

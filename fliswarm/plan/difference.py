@@ -6,10 +6,14 @@ all three hold the same object.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fliswarm.model import Container, ContainerSpec, Observation, Volume
+
+
+STARTS = frozenset({"created", "exited", "paused"})
+"""States of a container in which it can be started as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,12 @@ class Difference:
     found: object
 
     def __str__(self) -> str:
-        if isinstance(self.wanted, Mapping) and self.field == "environment":
+        if isinstance(self.wanted, Mapping):
             return f"{self.field}: {self._names(self.wanted)}"
         return f"{self.field}: wanted {self.wanted}, found {self.found}"
 
     def _names(self, wanted: Mapping[str, object]) -> str:
-        """Return the variables that differ, without values: these may be secret."""
+        """Return the names that differ, without values: these may be secret."""
         found = self.found if isinstance(self.found, Mapping) else {}
         names = {*wanted, *found}
         different = sorted(n for n in names if wanted.get(n) != found.get(n))
@@ -94,7 +98,15 @@ class Plan:
         return not self.actions and self.blocked is None
 
 
-def plan(wanted: ContainerSpec, seen: Observation, *, force: bool = False) -> Plan:
+def plan(
+    wanted: ContainerSpec,
+    seen: Observation,
+    *,
+    force: bool = False,
+    published: str | None = None,
+    silent: str | None = None,
+    neighbours: Collection[str] = (),
+) -> Plan:
     """Compare one node with what it should be.
 
     Parameters
@@ -105,6 +117,15 @@ def plan(wanted: ContainerSpec, seen: Observation, *, force: bool = False) -> Pl
         What its engine has, with the wanted image if that is known.
     force
         Replace the container even when nothing differs.
+    published
+        The digest that the registry has for the image, when it was asked instead of
+        pulled from.
+    silent
+        Why there is no camera although the container runs; ``None`` when it answers,
+        or was not asked.
+    neighbours
+        Names of other nodes of the configuration that have the same engine: their
+        containers are theirs.
     """
     if seen.foreign is not None:
         return Plan(
@@ -114,14 +135,23 @@ def plan(wanted: ContainerSpec, seen: Observation, *, force: bool = False) -> Pl
         )
     current = next((c for c in seen.containers if c.name == wanted.name), None)
     volumes = [v for v in wanted.volumes if v.docker_name not in seen.volumes]
-    changed = _container(wanted, seen, current)
+    changed = _container(wanted, seen, current, published, silent)
+    others = _others(seen, current, neighbours)
     differences = [
         Difference(f"volumes/{v.name}", v.docker_name, None) for v in volumes
     ]
     differences += changed
+    differences += [Difference(f"containers/{c.name}", None, c.short_id) for c in others]
     actions: list[Action] = [CreateVolume(volume) for volume in volumes]
-    others = tuple(c for c in seen.containers if c is not current)
-    if current is None or force or any(d.field != "running" for d in changed):
+    # Whoever else of ours is alive there may hold the camera and its port.
+    alone = all(container.at_rest for container in others)
+    starts = current is not None and current.state in STARTS and alone
+    if (
+        current is None
+        or force
+        or any(d.field != "running" for d in changed)
+        or not (current.running or starts)
+    ):
         actions.append(ReplaceContainer((*([current] if current else []), *others)))
     else:
         if not current.running:
@@ -130,6 +160,15 @@ def plan(wanted: ContainerSpec, seen: Observation, *, force: bool = False) -> Pl
     wanted_volumes = {volume.docker_name for volume in wanted.volumes}
     actions += [RemoveVolume(name) for name in sorted(seen.volumes - wanted_volumes)]
     return Plan(wanted.node, tuple(differences), tuple(actions))
+
+
+def _others(
+    seen: Observation, current: Container | None, neighbours: Collection[str]
+) -> tuple[Container, ...]:
+    """Return our containers that nothing wants: of this node, or of one that left."""
+    own = (container for container in seen.containers if container is not current)
+    left = (c for c in seen.others if c.node not in neighbours)
+    return (*own, *left)
 
 
 def removal(seen: Observation) -> Plan:
@@ -149,7 +188,11 @@ def removal(seen: Observation) -> Plan:
 
 
 def _container(
-    wanted: ContainerSpec, seen: Observation, current: Container | None
+    wanted: ContainerSpec,
+    seen: Observation,
+    current: Container | None,
+    published: str | None,
+    silent: str | None,
 ) -> list[Difference]:
     if current is None:
         return [Difference("container", wanted.name, None)]
@@ -158,8 +201,13 @@ def _container(
         for name, value in wanted.fields().items()
         if current.spec.get(name) != value
     ]
-    if seen.image is not None and seen.image.id != current.image_id:
-        differences.append(Difference("image_id", seen.image.id, current.image_id))
+    image = seen.image
+    if image is not None and image.id != current.image_id:
+        differences.append(Difference("image_id", image.id, current.image_id))
+    elif image is not None and published not in (None, image.digest):
+        differences.append(Difference("image_digest", published, image.digest))
     if not current.running:
         differences.append(Difference("running", wanted=True, found=False))
+    elif silent is not None:
+        differences.append(Difference("camera", "one that answers", silent))
     return differences

@@ -1,0 +1,1 @@
+"""Changes of the world: lists of steps, each noted before it is done."""

@@ -1,0 +1,188 @@
+"""A plan to steps; steps to deeds, and the way back when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from fliswarm.change.journal import Entry, Journal
+from fliswarm.change.steps import (
+    AwaitCamera,
+    AwaitEngine,
+    AwaitHost,
+    AwaitReturn,
+    MakeVolume,
+    PowerOff,
+    PowerOn,
+    Reboot,
+    Remove,
+    RemoveVolume,
+    Run,
+    SetAside,
+    Start,
+    Step,
+    Stop,
+)
+from fliswarm.change.world import World
+from fliswarm.errors import (
+    CameraError,
+    EngineError,
+    FliswarmError,
+    HostError,
+)
+from fliswarm.model.facts import StepBegan
+from fliswarm.plan.difference import (
+    CreateVolume,
+    Plan,
+    RemoveContainer,
+    ReplaceContainer,
+    StartContainer,
+)
+from fliswarm.plan.difference import RemoveVolume as DropVolume
+
+
+def steps(plan: Plan, name: str) -> tuple[Step, ...]:
+    """Return the steps that a plan takes; ``name`` is the wanted container's."""
+    return tuple(_steps(plan, name))
+
+
+def _steps(plan: Plan, name: str) -> Iterator[Step]:
+    # What is removed goes when all else is done: until then there is a way back.
+    last: list[Step] = []
+    for action in plan.actions:
+        match action:
+            case CreateVolume(volume):
+                yield MakeVolume(volume.docker_name)
+            case ReplaceContainer(old):
+                for container in old:
+                    aside = f"{name}-old-{container.short_id}"
+                    yield SetAside(container.id, container.name, aside)
+                    if not container.at_rest:
+                        yield Stop(container.id, container.name)
+                    last.append(Remove(container.id, container.name))
+                yield Run(tuple(container.id for container in old))
+                yield AwaitCamera()
+            case StartContainer(container):
+                yield Start(container.id)
+                yield AwaitCamera()
+            case RemoveContainer(container):
+                if not container.at_rest:
+                    yield Stop(container.id, container.name)
+                last.append(Remove(container.id, container.name))
+            case DropVolume(volume):
+                last.append(RemoveVolume(volume))
+    yield from last
+
+
+def restart(host: str, before: str | None, *, hard: bool) -> tuple[Step, ...]:
+    """Return the steps that start a computer anew; ``before`` marks its last start."""
+    begin: tuple[Step, ...] = (PowerOff(), PowerOn()) if hard else (Reboot(),)
+    return (*begin, AwaitHost(before, host), AwaitEngine(), AwaitReturn())
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Carries changes of one node out, with the journal open beside it."""
+
+    world: World
+    journal: Journal
+
+    async def carry_out(self, change: str, by: str, todo: Sequence[Step]) -> None:
+        """Do steps one after the other; when one fails, undo what was done.
+
+        Raises
+        ------
+        FliswarmError
+            Saying which, and what is on the node now.
+        """
+        wanted, node = self.world.wanted, self.world.node
+        actor = wanted.environment.get("ACTOR_NAME", node.name)
+        entry = Entry(change, by, node, wanted.name, actor, tuple(todo))
+        try:
+            for number, step in enumerate(todo):
+                entry = await self.journal.begin(entry, number)
+                self._tell(change, step)
+                await step.do(self.world)
+        except FliswarmError as error:
+            await self._failed(entry, error)
+            raise
+        except asyncio.CancelledError:
+            # Whoever ends the controller waits for it, but not for long.
+            with suppress(FliswarmError, TimeoutError):
+                async with asyncio.timeout(self.world.patience.undo):
+                    await self.settle(entry)
+            raise
+        await self.journal.end(node.name)
+
+    async def settle(self, entry: Entry) -> str:
+        """Finish a change that was cut off, or undo it.
+
+        Returns
+        -------
+        how
+            ``finished`` or ``undone``.
+        """
+        if entry.final:
+            for step in entry.steps[entry.begun - 1 :]:
+                if step.acts:
+                    await step.do(self.world)
+        else:
+            for step in reversed(entry.steps[: entry.begun]):
+                await step.undo(self.world)
+        await self.journal.end(entry.node.name)
+        return "finished" if entry.final else "undone"
+
+    async def _failed(self, entry: Entry, error: FliswarmError) -> None:
+        """Go back after a failure, if there is anything to go back to."""
+        name = self.world.node.name
+        if entry.final:
+            # What is left to do is done by the next change of this node, or start.
+            return
+        if not _goes_back(entry):
+            await self.journal.end(name)
+            return
+        try:
+            await self.settle(entry)
+        except FliswarmError as second:
+            raise EngineError(
+                name,
+                f"{problem(error)}; and what was done before could not be undone: "
+                f"{problem(second)}. It is undone as soon as that is possible.",
+            ) from error
+        if any(isinstance(step, Run) for step in entry.steps):
+            silent = await self.world.silence(self.world.patience.settle)
+            camera = "does not answer" if silent else "answers"
+            raise EngineError(
+                name,
+                f"{problem(error)}; the previous container runs again, "
+                f"its camera {camera}",
+            ) from error
+
+    def _tell(self, change: str, step: Step) -> None:
+        self.world.tell(
+            StepBegan(
+                node=self.world.node.name,
+                change=change,
+                step=type(step).__name__,
+                what=step.what or self.world.wanted.name,
+                image=self.world.wanted.image,
+            )
+        )
+
+
+def _goes_back(entry: Entry) -> bool:
+    """Return whether there is anything that ran before, or a power to switch on.
+
+    A first container whose camera does not answer stays, to be looked at.
+    """
+    off = any(isinstance(step, PowerOff) for step in entry.steps[: entry.begun])
+    return off or any(isinstance(step, Stop) for step in entry.steps)
+
+
+def problem(error: FliswarmError) -> str:
+    """Return what went wrong, without the name of the node."""
+    if isinstance(error, EngineError | CameraError | HostError):
+        return error.problem
+    return str(error)

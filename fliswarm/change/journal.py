@@ -1,0 +1,188 @@
+"""What is being done to nodes: on disk before it is done, one hand at a time.
+
+A controller that is killed in the middle of a change finds here, when it starts, what
+to finish or to undo. Hands and entries are by the name of the node, so that a node
+whose address changes meanwhile keeps them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fliswarm import store
+from fliswarm.change.steps import Step, read, written
+from fliswarm.errors import BusyError, StoreError
+from fliswarm.model import ContainerSpec, Node, Power, TlsFiles
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change of one node, and how far it is: ``begun`` steps, the last one in part.
+
+    ``container`` is the name of the container that is changed, ``actor`` the name that
+    its camera has. Nothing else of the wanted container is needed for a way back, and
+    its environment may be secret.
+    """
+
+    change: str
+    by: str
+    node: Node
+    container: str
+    actor: str
+    steps: tuple[Step, ...]
+    begun: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Whether it can only be finished."""
+        return any(step.final for step in self.steps[: self.begun])
+
+    @property
+    def step(self) -> str:
+        """The step that was begun last."""
+        return type(self.steps[self.begun - 1]).__name__ if self.begun else ""
+
+    @property
+    def wanted(self) -> ContainerSpec:
+        """As much of the wanted container as a way back needs."""
+        name = {"ACTOR_NAME": self.actor}
+        return ContainerSpec(self.container, self.node.name, "", name, ())
+
+
+class Journal:
+    """The entries of all nodes, and whose hand is on which node.
+
+    Parameters
+    ----------
+    folder
+        Where they are kept; ``None`` keeps them in memory alone.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._entries: dict[str, Entry] = {}
+        self._hands: dict[str, str] = {}
+        self.unreadable: list[str] = []
+        if folder is not None:
+            self._read(folder)
+
+    @contextmanager
+    def hand(self, node: str, change: str) -> Iterator[None]:
+        """Keep other hands off a node for the time of a ``with`` block.
+
+        Raises
+        ------
+        BusyError
+            When another hand is on it.
+        """
+        if node in self._hands:
+            raise BusyError(node, self._hands[node])
+        self._hands[node] = change
+        try:
+            yield
+        finally:
+            del self._hands[node]
+
+    def busy(self, node: str) -> str | None:
+        """Return the change that is under way on a node."""
+        return self._hands.get(node)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The changes that are not over, cut off or under way."""
+        return list(self._entries.values())
+
+    def of(self, node: str) -> Entry | None:
+        """Return the change of a node that is not over."""
+        return self._entries.get(node)
+
+    async def begin(self, entry: Entry, number: int) -> Entry:
+        """Note that a step is about to be done.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be written down; the step must not be done then.
+        """
+        entry = replace(entry, begun=number + 1)
+        if self._folder is not None:
+            path = self._path(entry.node.name)
+            await asyncio.to_thread(store.write, path, _written(entry))
+        self._entries[entry.node.name] = entry
+        return entry
+
+    async def end(self, node: str) -> None:
+        """Note that the change of a node is over."""
+        if self._entries.pop(node, None) is not None and self._folder is not None:
+            await asyncio.to_thread(store.remove, self._path(node))
+
+    def _path(self, node: str) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{node}.json"
+
+    def _read(self, folder: Path) -> None:
+        for path in sorted(folder.glob("*.json")):
+            try:
+                entry = _entry(store.read(path))
+            except (StoreError, ValueError) as error:
+                # What it says is lost, and the file is kept for who can tell.
+                log.error("%s: not understood: %s", path, error)  # noqa: TRY400
+                self.unreadable.append(path.stem)
+                continue
+            self._entries[entry.node.name] = entry
+
+
+def _written(entry: Entry) -> dict[str, Any]:
+    return {
+        "change": entry.change,
+        "by": entry.by,
+        "node": noted_node(entry.node),
+        "container": entry.container,
+        "actor": entry.actor,
+        "steps": [written(step) for step in entry.steps],
+        "begun": entry.begun,
+    }
+
+
+def _entry(noted: object) -> Entry:
+    """Return what `_written` made of an entry; `ValueError` when it made it not."""
+    if not isinstance(noted, Mapping):
+        raise ValueError("no entry")  # noqa: TRY004  a file's content, not a caller's
+    try:
+        steps = tuple(map(read, noted["steps"]))
+        begun = int(noted["begun"])
+        words = [str(noted[name]) for name in ("change", "by", "container", "actor")]
+        change, by, container, actor = words
+        node = read_node(noted["node"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no entry: {error!r}") from error
+    if not 0 < begun <= len(steps):
+        raise ValueError(f"{begun} of {len(steps)} steps")
+    return Entry(change, by, node, container, actor, steps, begun)
+
+
+def noted_node(node: Node) -> dict[str, Any]:
+    """Return a node as JSON values, without its environment, which may be secret."""
+    noted = asdict(node)
+    del noted["environment"]
+    if node.tls is not None:
+        noted["tls"] = {name: str(path) for name, path in noted["tls"].items()}
+    return noted
+
+
+def read_node(noted: Mapping[str, Any]) -> Node:
+    """Return the node that `noted_node` made these values of."""
+    values = dict(noted)
+    if values.get("tls") is not None:
+        values["tls"] = TlsFiles(**{n: Path(p) for n, p in values["tls"].items()})
+    if values.get("power") is not None:
+        values["power"] = Power(**values["power"])
+    return Node(**values)

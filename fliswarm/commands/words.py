@@ -1,0 +1,130 @@
+"""Facts in the words of the actor: a message code and keywords.
+
+The only place where what happens becomes a sentence for those who command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fliswarm.model import facts
+from fliswarm.model.facts import Fact
+
+Words = tuple[str, Mapping[str, object]]
+"""A message code of the actor protocol, and keywords."""
+
+PUBLIC = (
+    facts.CameraUp,
+    facts.CameraDown,
+    facts.CameraConfused,
+    facts.EngineUp,
+    facts.EngineAway,
+    facts.Unfinished,
+    facts.Settled,
+    facts.LeftBehind,
+    facts.Cleared,
+    facts.HubUp,
+    facts.HubDown,
+)
+"""What all users are told, whoever they are; the rest is for those who asked."""
+
+STEPS = {
+    "Pull": ("d", "{node}: pulling {image}."),
+    "MakeVolume": ("d", "{node}: creating {what}."),
+    "Run": ("i", "{node}: running {what} from {image}."),
+    "Start": ("i", "{node}: starting {what}."),
+    "PowerOff": ("i", "{node}: powering off."),
+    "PowerOn": ("i", "{node}: powering on."),
+    "AwaitHost": ("i", "Restarting {what}."),
+    "Remove": ("i", "{node}: removing {what}."),
+}
+"""What is said of the beginning of a step; the others say nothing."""
+
+
+def words(fact: Fact) -> Words | None:
+    """Return what is said of a fact; ``None`` when nothing is."""
+    match fact:
+        case facts.StepBegan():
+            return _step(fact)
+        case facts.Disabled():
+            code, text = "i", f"disabled by {fact.by}: {fact.reason or 'no reason'}."
+        case facts.Enabled():
+            code, text = "i", f"enabled by {fact.by}."
+        case _:
+            said = _camera(fact) or _engine(fact) or _change(fact)
+            if said is None:
+                return None
+            code, text = said
+    return code, {"text": f"{fact.node}: {text}" if fact.node else text}
+
+
+def _step(fact: facts.StepBegan) -> Words | None:
+    if fact.step == "Remove" and fact.change != "remove":
+        return None
+    said = STEPS.get(fact.step)
+    if said is None:
+        return None
+    code, text = said
+    text = text.format(node=fact.node, what=fact.what, image=fact.image)
+    return code, {"text": text}
+
+
+def _camera(fact: Fact) -> tuple[str, str] | None:
+    match fact:
+        case facts.CameraUp():
+            return "i", "camera connected."
+        case facts.CameraDown():
+            return "w", f"camera disconnected: {fact.reason}."
+        case facts.CameraConfused():
+            return "w", fact.reason
+        case facts.CameraSilent(reason=reason):
+            more = "" if reason == "it does not answer" else f" ({reason})"
+            return "w", f"the camera does not answer{more}; replacing."
+        case facts.NothingToAwait():
+            return "w", "there is no container to wait for."
+    return None
+
+
+def _engine(fact: Fact) -> tuple[str, str] | None:
+    match fact:
+        case facts.EngineUp():
+            return "i", "Docker Engine answers again."
+        case facts.EngineAway():
+            return "w", f"Docker Engine does not answer: {fact.reason}."
+        case facts.LocalImageTaken():
+            return "w", f"{fact.reason}; using the {fact.image} that is there."
+        case facts.PullProgressed(done=done, total=total):
+            return "d", f"pulling, {_part(done, total)}."
+        case facts.VolumeStays():
+            return "w", f"volume {fact.volume} stays: {fact.reason}"
+        case facts.LeftBehind():
+            return "w", (
+                f"a container of it may still run on {fact.engine}, which no node "
+                "has any more; remedy: fliswarm remove --left"
+            )
+        case facts.Cleared():
+            return "i", f"nothing of it is left on {fact.engine}."
+    return None
+
+
+def _change(fact: Fact) -> tuple[str, str] | None:
+    match fact:
+        case facts.Unfinished():
+            return "w", (
+                f"{fact.change} was cut off at {fact.step} and is not undone yet: "
+                f"{fact.reason}"
+            )
+        case facts.Settled():
+            return "i", f"{fact.change} had been cut off; it is {fact.how}."
+        case facts.HubUp():
+            return "i", "Tron connected."
+        case facts.HubDown():
+            return "w", f"Tron disconnected: {fact.reason}."
+    return None
+
+
+def _part(done: int, total: int) -> str:
+    mib = 1024 * 1024
+    if not total:
+        return f"{done // mib} MiB"
+    return f"{100 * done // total} % of {total // mib} MiB"

@@ -1,0 +1,77 @@
+"""Small files that survive a power cut: whole, or as they were before."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from fliswarm.errors import StoreError
+
+
+def write(path: Path, content: object) -> None:
+    """Put JSON into a file, on the disk before this returns; its owner alone reads it.
+
+    Raises
+    ------
+    StoreError
+        When the disk does not take it; the file is as before.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(new, "w", encoding="utf-8", opener=_private) as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StoreError(path, error.strerror or str(error)) from error
+
+
+def read(path: Path) -> object:
+    """Return what a file holds, ``None`` when there is none.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise StoreError(path, f"is not JSON: {error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises
+    ------
+    StoreError
+        When it stays.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        if path.parent.exists():
+            _sync(path.parent)
+    except OSError as error:
+        raise StoreError(path, error.strerror or str(error)) from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's own entries, a new name among them, to the disk."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

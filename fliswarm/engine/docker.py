@@ -44,6 +44,8 @@ from fliswarm.model import (
     Image,
     Node,
     Observation,
+    Pulled,
+    PullProgress,
     Volume,
 )
 
@@ -146,9 +148,20 @@ class DockerEngine:
             LOOK_LIMIT, lambda api: _observe(api, wanted, image), self._glance
         )
 
-    async def pull(self, image: str) -> Image:
+    async def identity(self) -> str:
+        """See `Engine.identity`."""
+        return await self._call(LOOK_LIMIT, lambda api: str(api.info()["ID"]))
+
+    async def digest(self, image: str) -> str | None:
+        """See `Engine.digest`."""
+        return None
+
+    async def pull(
+        self, image: str, on_progress: Callable[[PullProgress], None] = lambda _: None
+    ) -> Pulled:
         """See `Engine.pull`."""
-        return await self._call(ACT_LIMIT, lambda api: self._pull(api, image))
+        found = await self._call(ACT_LIMIT, lambda api: self._pull(api, image))
+        return Pulled(found)
 
     async def create_volume(self, volume: Volume) -> None:
         """See `Engine.create_volume`."""
@@ -422,7 +435,7 @@ def _container(
     return Container(
         id=found["Id"],
         name=names[0] if names else "",
-        running=found["State"] == "running",
+        state=found["State"],
         image_id=found["ImageID"],
         spec=spec if isinstance(spec, dict) else {},
     )

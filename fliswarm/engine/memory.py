@@ -7,11 +7,12 @@ cannot be removed, an image must be known, an engine that is down refuses all.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
-from fliswarm.model import Container, ContainerSpec, Image, Observation, Volume
+from fliswarm.model import Container, ContainerSpec, Image, Observation, Pulled, PullProgress, Volume
 
 
 @dataclass
@@ -53,7 +54,7 @@ class MemoryEngine:
 
     def add_foreign(self, name: str) -> str:
         """Put a container of someone else on the engine; return its id."""
-        return self._store(Container(self._id(), name, True, "sha256:foreign"), None)
+        return self._store(Container(self._id(), name, "running", "sha256:foreign"), None)
 
     def has(self, container: str) -> bool:
         """Whether a container, by id, exists."""
@@ -73,7 +74,7 @@ class MemoryEngine:
         foreign = (
             s.container.id
             for s in stored
-            if s.node != wanted.node and s.container.name == wanted.name
+            if s.node is None and s.container.name == wanted.name
         )
         return Observation(
             wanted.node,
@@ -81,16 +82,38 @@ class MemoryEngine:
             frozenset(self._volumes),
             self._images.get(wanted.image) if image else None,
             next(foreign, None),
+            tuple(
+                s.container
+                for s in stored
+                if s.node not in (None, wanted.node)
+            ),
         )
 
-    async def pull(self, image: str) -> Image:
+    async def identity(self) -> str:
+        """See `Engine.identity`."""
+        self._call("identity")
+        return f"memory {id(self)}"
+
+    async def digest(self, image: str) -> str | None:
+        """See `Engine.digest`."""
+        self._call(f"digest {image}")
+        if self.registry_up and image in self.registry:
+            return self.registry[image].digest
+        raise ImageUnavailableError(self.node, f"image {image} is not to be had")
+
+    async def pull(
+        self, image: str, on_progress: Callable[[PullProgress], None] = lambda _: None
+    ) -> Pulled:
         """See `Engine.pull`."""
         self._call(f"pull {image}")
+        problem = None
         if self.registry_up and image in self.registry:
             self._images[image] = self.registry[image]
+        else:
+            problem = "the registry does not have it"
         if image not in self._images:
             raise ImageUnavailableError(self.node, f"image {image} is not to be had")
-        return self._images[image]
+        return Pulled(self._images[image], problem)
 
     async def create_volume(self, volume: Volume) -> None:
         """See `Engine.create_volume`."""
@@ -116,7 +139,8 @@ class MemoryEngine:
         container = Container(
             self._id(),
             wanted.name,
-            running=True,
+            state="running",
+            node=wanted.node,
             image_id=self._images[wanted.image].id,
             spec=wanted.fields(),
         )
@@ -126,12 +150,12 @@ class MemoryEngine:
     async def start(self, container: str) -> None:
         """See `Engine.start`."""
         self._call("start")
-        self._change(container, running=True)
+        self._change(container, state="running")
 
     async def stop(self, container: str, grace: float) -> None:
         """See `Engine.stop`."""
         self._call(f"stop {grace:g}")
-        self._change(container, running=False)
+        self._change(container, state="exited")
 
     async def rename(self, container: str, name: str) -> None:
         """See `Engine.rename`."""

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from fliswarm.model import ContainerSpec, Image, Node, Observation, Volume
+from fliswarm.model import (
+    ContainerSpec,
+    Node,
+    Observation,
+    Pulled,
+    PullProgress,
+    Volume,
+)
 
 
 class Engine(Protocol):
@@ -35,7 +42,15 @@ class Engine(Protocol):
         ``wanted`` has not.
         """
 
-    async def pull(self, image: str) -> Image:
+    async def identity(self) -> str:
+        """Return what the engine calls itself, whatever its address is."""
+
+    async def digest(self, image: str) -> str | None:
+        """Return the digest that the registry has for an image now."""
+
+    async def pull(
+        self, image: str, on_progress: Callable[[PullProgress], None] = lambda _: None
+    ) -> Pulled:
         """Bring an image from its registry, or take the local copy when that is down.
 
         Raises

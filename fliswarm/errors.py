@@ -61,13 +61,6 @@ class StoreError(FliswarmError):
         self.path = path
 
 
-class BusyError(FliswarmError):
-    """Somebody else's change of the node is under way."""
-
-    def __init__(self, node: str, change: str) -> None:
-        super().__init__(f"{node}: another {change} is under way")
-
-
 class SelectionError(FliswarmError):
     """A selection names no node, or a node that does not exist."""
 
@@ -78,23 +71,34 @@ class NotRunningError(FliswarmError):
     """No controller answers on the control socket."""
 
 
-class EngineError(FliswarmError):
-    """A Docker Engine refused or failed an action.
+class NodeError(FliswarmError):
+    """Something is wrong with one node.
 
     Parameters
     ----------
     node
-        Name of the node whose engine it is.
+        Name of the node.
     problem
-        The engine's own words.
+        What is known of it, in the words of whoever met it.
     """
-
-    exit_code = EXIT_UNREACHABLE
 
     def __init__(self, node: str, problem: str) -> None:
         super().__init__(f"{node}: {problem}")
         self.node = node
         self.problem = problem
+
+
+class BusyError(NodeError):
+    """Another change of the node is under way."""
+
+    def __init__(self, node: str, change: str) -> None:
+        super().__init__(node, f"another {change} is under way")
+
+
+class EngineError(NodeError):
+    """A Docker Engine refused or failed an action."""
+
+    exit_code = EXIT_UNREACHABLE
 
 
 class EngineUnreachableError(EngineError):
@@ -127,42 +131,16 @@ class ImageUnavailableError(EngineError):
     """An image is neither in its registry nor on the node."""
 
 
-class CameraError(FliswarmError):
-    """The link to a camera is down, or broke while a command was running.
-
-    Parameters
-    ----------
-    node
-        Name of the camera's node.
-    problem
-        What happened to the link.
-    """
+class CameraError(NodeError):
+    """The link to a camera is down, or broke while a command was running."""
 
     exit_code = EXIT_UNREACHABLE
 
-    def __init__(self, node: str, problem: str) -> None:
-        super().__init__(f"{node}: {problem}")
-        self.node = node
-        self.problem = problem
 
-
-class HostError(FliswarmError):
-    """A node's operating system could not be reached, or refused.
-
-    Parameters
-    ----------
-    node
-        Name of the node.
-    problem
-        The host's own words.
-    """
+class HostError(NodeError):
+    """A node's operating system could not be reached, or refused."""
 
     exit_code = EXIT_UNREACHABLE
-
-    def __init__(self, node: str, problem: str) -> None:
-        super().__init__(f"{node}: {problem}")
-        self.node = node
-        self.problem = problem
 
 
 class HubError(FliswarmError):

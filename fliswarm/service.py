@@ -10,20 +10,20 @@ from dataclasses import fields
 from pathlib import Path
 
 from fliswarm import __version__
-from fliswarm.camera import Reply
 from fliswarm.commands.call import RELAYED
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
-from fliswarm.commands.events import Events
+from fliswarm.commands.words import PUBLIC, words
 from fliswarm.engine import Connect
 from fliswarm.errors import ConfigError, FliswarmError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink
 from fliswarm.faces.control.server import ControlServer
-from fliswarm.fleet.live import Listener, LiveFleet
+from fliswarm.fleet.live import LiveFleet
 from fliswarm.host import Reach
 from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
-from fliswarm.model import Fleet
+from fliswarm.model import Fleet, facts
+from fliswarm.model.facts import Fact
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ STATUS_PERIOD = 300.0
 """Seconds between two reports to all users, as the telescope's displays expect them."""
 
 
-class Service(Listener):
+class Service:
     """Runs a fleet and serves it.
 
     Parameters
@@ -45,10 +45,16 @@ class Service(Listener):
         Makes the engine of a node.
     reach
         Makes the host of a node.
+    state
+        The folder of what has to be known after a start; ``None`` keeps it in memory.
     """
 
     def __init__(
-        self, load: Callable[[], Fleet], connect: Connect, reach: Reach
+        self,
+        load: Callable[[], Fleet],
+        connect: Connect,
+        reach: Reach,
+        state: Path | None = None,
     ) -> None:
         self._load = load
         desired = load()
@@ -64,8 +70,7 @@ class Service(Listener):
             if actor.tron_host
             else None
         )
-        self._fleet = LiveFleet(desired, connect, reach, SitePower(self._hub), self)
-        self._events = Events()
+        self._fleet = LiveFleet(desired, connect, reach, SitePower(self._hub), state)
         self._dispatcher = Dispatcher(
             Site(
                 self._fleet,
@@ -74,10 +79,10 @@ class Service(Listener):
                 self.reload,
                 self.stale,
                 self._hub,
-                self._events,
             )
         )
         self.actor = ActorServer(self._dispatcher, __version__)
+        self._fleet.news.listen(self._hear)
         self._control = ControlServer(self._dispatcher, actor.name)
         self._stop = asyncio.Event()
 
@@ -107,10 +112,9 @@ class Service(Listener):
             log.info(
                 "fliswarm %s serves %s:%d", __version__, settings.host, self.actor.port
             )
-            with self._events.heard_by(BroadcastSink(self.actor)):
-                timed = asyncio.create_task(self._report_status())
-                await self._stop.wait()
-                timed.cancel()
+            timed = asyncio.create_task(self._report_status())
+            await self._stop.wait()
+            timed.cancel()
         finally:
             await self._dispatcher.close()
             await self.actor.close()
@@ -122,18 +126,31 @@ class Service(Listener):
                 await self._hub.close()
 
     async def reload(self) -> list[str]:
-        """Read the configuration again; a wrong one changes nothing."""
+        """Read the configuration again; a wrong one changes nothing.
+
+        Returns
+        -------
+        names
+            The nodes and the settings that changed.
+        """
         desired = self._load()
         if late := self._late(desired):
             log.warning("%s: in force from the next start", ", ".join(late))
-        return await self._fleet.reload(desired)
+        changed = self._different(desired)
+        await self._fleet.reload(desired)
+        return changed
 
     def stale(self) -> list[str]:
         """Return the nodes and the settings that are not as the file has them.
 
         A wrong file is an error, as it is for a reload.
         """
-        wanted, running = self._load(), self._fleet.desired
+        wanted = self._load()
+        return [*self._different(wanted), *self._late(wanted)]
+
+    def _different(self, wanted: Fleet) -> list[str]:
+        """Return the nodes and the settings that a reload changes."""
+        running = self._fleet.desired
         every = {**running.nodes, **wanted.nodes}
         nodes = [n for n in every if running.nodes.get(n) != wanted.nodes.get(n)]
         others = [
@@ -142,46 +159,29 @@ class Service(Listener):
             if field.name not in ("nodes", *AT_START)
             and getattr(wanted, field.name) != getattr(running, field.name)
         ]
-        return [*nodes, *others, *self._late(wanted)]
+        return [*nodes, *others]
 
     def _late(self, wanted: Fleet) -> list[str]:
         return [n for n in AT_START if getattr(wanted, n) != getattr(self._started, n)]
 
-    # Listener
-
-    def camera_said(self, reply: Reply) -> None:
-        """Tell all users what a camera said by itself."""
-        if reply.data:
-            code = RELAYED.get(reply.code, reply.code)
-            self._events.relay(code, reply.sender, reply.data)
-
-    def camera_changed(self, node: str, *, up: bool, problem: str) -> None:
-        """Tell all users that a camera came or went."""
-        text = f"{node}: camera {'connected' if up else f'disconnected: {problem}'}."
-        log.info(text)
-        self._events.write("i" if up else "w", {"text": text})
-
-    def engine_changed(self, node: str, *, up: bool, problem: str) -> None:
-        """Tell all users that a node's engine came or went."""
-        state = "answers again" if up else f"does not answer: {problem}"
-        log.info("%s: Docker Engine %s", node, state)
-        text = f"{node}: Docker Engine {state}."
-        self._events.write("i" if up else "w", {"text": text})
-
-    def camera_confused(self, node: str, problem: str) -> None:
-        """Tell all users that a camera's line could not be understood."""
-        text = f"{node}: {problem}"
-        log.warning(text)
-        self._events.write("w", {"text": text})
-
     # Internals
 
+    def _hear(self, fact: Fact) -> None:
+        """Tell all users, and the log, what is for all."""
+        if isinstance(fact, facts.Told):
+            if fact.keywords:
+                code = RELAYED.get(fact.code, fact.code)
+                self.actor.relay_all(code, fact.sender, fact.keywords)
+        elif isinstance(fact, PUBLIC) and (said := words(fact)) is not None:
+            code, keywords = said
+            level = logging.WARNING if code == "w" else logging.INFO
+            log.log(level, "%s", keywords["text"])
+            self.actor.broadcast(code, keywords)
+
     def _hub_changed(self, up: bool) -> None:
-        state = (
-            "connected" if up else f"disconnected: {self._hub and self._hub.problem}"
-        )
-        log.info("Tron: %s", state)
-        self._events.write("i" if up else "w", {"text": f"Tron {state}."})
+        problem = "" if self._hub is None else self._hub.problem
+        fact = facts.HubUp(node="") if up else facts.HubDown(node="", reason=problem)
+        self._fleet.news.tell(fact)
 
     async def _report_status(self) -> None:
         while True:

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from fliswarm.errors import StoreError
+
+
+def folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where a controller keeps what it has to know after a start.
+
+    systemd's folder for the service, that of the system for root, else the user's own.
+    """
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/var/lib/fliswarm")
+    home = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "fliswarm"
 
 
 def write(path: Path, content: object) -> None:
@@ -39,13 +54,14 @@ def read(path: Path) -> object:
         When it cannot be read, or is no JSON.
     """
     try:
-        return json.loads(path.read_bytes())  # type: ignore[no-any-return]
+        found: object = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(path, error.strerror or str(error)) from error
     except ValueError as error:
         raise StoreError(path, f"is not JSON: {error}") from error
+    return found
 
 
 def remove(path: Path) -> None:

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "fliswarm"
 
 LAYERS = (
     {"errors", "model"},
+    {"store"},
     {"config", "plan", "net"},
     {"site"},
     {"engine", "camera", "host", "hub"},

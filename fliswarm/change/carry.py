@@ -26,12 +26,7 @@ from fliswarm.change.steps import (
     Stop,
 )
 from fliswarm.change.world import World
-from fliswarm.errors import (
-    CameraError,
-    EngineError,
-    FliswarmError,
-    HostError,
-)
+from fliswarm.errors import EngineError, FliswarmError, NodeError
 from fliswarm.model.facts import StepBegan
 from fliswarm.plan.difference import (
     CreateVolume,
@@ -183,6 +178,6 @@ def _goes_back(entry: Entry) -> bool:
 
 def problem(error: FliswarmError) -> str:
     """Return what went wrong, without the name of the node."""
-    if isinstance(error, EngineError | CameraError | HostError):
+    if isinstance(error, NodeError):
         return error.problem
     return str(error)

@@ -223,9 +223,7 @@ class RemoveVolume(Step):
             raise
         except EngineError as error:
             name = world.node.name
-            world.tell(
-                VolumeStays(node=name, volume=self.volume, reason=error.problem)
-            )
+            world.tell(VolumeStays(node=name, volume=self.volume, reason=error.problem))
 
 
 @dataclass(frozen=True, slots=True)

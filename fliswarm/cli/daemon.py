@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import click
 
-from fliswarm import config
+from fliswarm import config, store
 from fliswarm.cli.app import Options, split
 from fliswarm.errors import ConfigError, FliswarmError, NotRunningError
 from fliswarm.faces.control.address import default_socket
@@ -77,7 +77,8 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
         return config.load(file, nodes=names, certificates=True)
 
     async def run() -> None:
-        service = Service(load, engines, hosts)
+        state = store.folder() / load().observatory
+        service = Service(load, engines, hosts, state)
         await service.run(socket)
 
     asyncio.run(run())

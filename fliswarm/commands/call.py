@@ -38,10 +38,13 @@ class Call:
         What was asked, without the header.
     sink
         Where the replies go.
+    who
+        Who asked, in words; empty when nobody did.
     """
 
-    def __init__(self, body: str, sink: Sink) -> None:
+    def __init__(self, body: str, sink: Sink, who: str = "") -> None:
         self.body = body
+        self.who = who
         self.ended = False
         self._sink = sink
 

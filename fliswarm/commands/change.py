@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from fliswarm.commands.call import Call
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
-from fliswarm.commands.look import report
+from fliswarm.commands.report import report
+from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
-from fliswarm.fleet.live import ApplyResult
+from fliswarm.fleet.fan import ApplyResult
+from fliswarm.fleet.left import Leaving
 from fliswarm.fleet.node import LiveNode
+from fliswarm.model.facts import Fact, Tell
 
 
 @commands.command(context_settings=SETTINGS)
@@ -34,11 +39,14 @@ async def reconnect(
     """Recreates volumes and restarts the Docker containers."""
     call, fleet = context.call, context.fleet
     nodes = fleet.select(names, category, exclude)
+    whole = names is None and category is None
     if dry_run:
-        await _say_plan(context, nodes, force=force)
+        await _say_plan(context, nodes, whole=whole, force=force)
         return
-    failed = report_errors(call, await fleet.apply(nodes, call.write, force=force))
+    results = await fleet.apply(nodes, telling(call), call.who, force=force)
+    failed = report_errors(call, results)
     good = [node for node in nodes if node.node.name not in failed]
+    await _clear(context, _left_by(context, good, whole=whole))
     await report(context, good)
     for live in good:
         node = live.node
@@ -50,17 +58,50 @@ async def reconnect(
         call.finish()
 
 
-async def _say_plan(context: Context, nodes: list[LiveNode], *, force: bool) -> None:
+def _left_by(
+    context: Context, nodes: Sequence[LiveNode], *, whole: bool
+) -> list[Leaving]:
+    """Return the engines that these nodes left, and with ``whole`` those of no node."""
+    names = {live.node.name for live in nodes}
+    wanted = context.fleet.desired.nodes
+    return [
+        leaving
+        for leaving in context.fleet.leavings
+        if leaving.node.name in names or (whole and leaving.node.name not in wanted)
+    ]
+
+
+async def _clear(context: Context, leavings: Sequence[Leaving]) -> list[str]:
+    """Take away what was left behind; tell what stays, and return whose it is."""
+    call = context.call
+    results = await context.fleet.clear(leavings, telling(call), call.who)
+    stay = []
+    for leaving, result in zip(leavings, results, strict=True):
+        if result.error is not None:
+            node = leaving.node
+            stay.append(node.name)
+            call.warning(
+                text=f"{node.name}: what it left on {node.engine} stays "
+                f"({result.error}); remedy: fliswarm remove --left, or remove "
+                f"--forget {node.name} when that computer is gone for good"
+            )
+            call.info(left=[node.name, node.engine])
+    return stay
+
+
+async def _say_plan(
+    context: Context, nodes: list[LiveNode], *, whole: bool, force: bool
+) -> None:
     call = context.call
     unknown = False
-    for node, steps in zip(
-        nodes, await context.fleet.plan(nodes, force=force), strict=True
-    ):
+    plans = await context.fleet.plan(nodes, telling(call), force=force)
+    for node, steps in zip(nodes, plans, strict=True):
         name = node.node.name
         if isinstance(steps, FliswarmError):
             unknown = True
             call.error(error=str(steps))
         elif steps.blocked:
+            unknown = True
             call.warning(text=f"{name}: {steps.blocked}")
         elif steps.empty:
             call.info(text=f"{name}: nothing to do")
@@ -68,8 +109,11 @@ async def _say_plan(context: Context, nodes: list[LiveNode], *, force: bool) -> 
             why = ", ".join(map(str, steps.differences)) or "forced"
             what = ", ".join(type(action).__name__ for action in steps.actions)
             call.info(text=f"{name}: {what} ({why})")
+    for leaving in _left_by(context, nodes, whole=whole):
+        name, engine = leaving.node.name, leaving.node.engine
+        call.info(text=f"{name}: what it left on {engine} would be removed")
     if unknown:
-        call.fail(error="One or more nodes cannot be asked.")
+        call.fail(error="One or more nodes cannot be made as wanted.")
     else:
         call.finish()
 
@@ -79,24 +123,111 @@ async def _say_plan(context: Context, nodes: list[LiveNode], *, force: bool) -> 
 @click.option(
     "--all", "-a", "everything", is_flag=True, help="All nodes, disabled ones as well."
 )
+@click.option("--left", is_flag=True, help="What is left where no node is any more.")
+@click.option("--forget", help="A computer that left and will never answer again.")
 async def remove(
     context: Context,
     names: str | None,
     category: str | None,
     exclude: str | None,
+    forget: str | None,
     *,
     everything: bool,
+    left: bool,
 ) -> None:
     """Stops and removes the camera containers and their volumes."""
-    if not everything and not names and not category:
-        raise SelectionError("name the nodes to clear, or --all")
-    call = context.call
-    nodes = context.fleet.select(names, category, exclude, disabled=everything)
-    failed = report_errors(call, await context.fleet.remove(nodes, call.write))
+    call, fleet = context.call, context.fleet
+    named = everything or names is not None or category is not None
+    if forget is not None:
+        _forget(context, forget)
+    if not (named or left or forget):
+        raise SelectionError("name the nodes to clear, or --all, or --left")
+    failed: list[str] = []
+    if named:
+        # A disabled node that is named is meant; who clears all means it as well.
+        nodes = fleet.select(names, category, exclude, disabled=True)
+        results = await fleet.remove(nodes, telling(call), call.who)
+        failed = report_errors(call, results)
+    if left or everything:
+        failed += await _clear(context, fleet.leavings)
     if failed:
         call.fail(error="Failed to clear one or more nodes.", failed=failed)
     else:
         call.finish()
+
+
+def _forget(context: Context, name: str) -> None:
+    fleet = context.fleet
+    found = [leaving for leaving in fleet.leavings if leaving.node.name == name]
+    if not found:
+        raise SelectionError(f"nothing is known to be left of {name}")
+    for leaving in found:
+        fleet.forget(leaving)
+        context.call.info(text=f"{name}: {leaving.node.engine} is forgotten.")
+
+
+@commands.command(context_settings=SETTINGS)
+@click.argument("NODES", nargs=-1)
+@click.option("--all", "-a", "everything", is_flag=True, help="Disable all nodes.")
+@click.option("--reason", default="", help="Why, for others to read.")
+async def disable(
+    context: Context, nodes: tuple[str, ...], reason: str, *, everything: bool
+) -> None:
+    """Disables one or multiple cameras/nodes."""
+    fleet, who = context.fleet, context.call.who
+    chosen = fleet.roster.met if everything else _named(context, nodes)
+    unknown = [name for name in chosen if not fleet.disable(name, who, reason)]
+    for name in unknown:
+        context.call.warning(text=f"Cannot find node {name}.")
+    if unknown:
+        context.call.warning(failed=unknown)
+    context.call.finish()
+
+
+@commands.command(context_settings=SETTINGS)
+@click.argument("NODES", nargs=-1)
+@click.option("--all", "-a", "everything", is_flag=True, help="Enable all nodes.")
+async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) -> None:
+    """Enables one or multiple cameras."""
+    fleet, who = context.fleet, context.call.who
+    chosen = fleet.roster.met if everything else _named(context, nodes)
+    unknown = [name for name in chosen if not fleet.enable(name, who)]
+    for _ in unknown:
+        context.call.warning(text="Node does not exist.")
+    if unknown:
+        context.call.warning(failed=unknown)
+    context.call.finish()
+
+
+def _named(context: Context, words: Sequence[str]) -> list[str]:
+    """Return the nodes that words mean: names, lists, globs and ranges.
+
+    A word that means nobody is returned as it is, to be told of.
+    """
+    found: dict[str, None] = {}
+    for word in words:
+        try:
+            chosen = context.fleet.select(word, disabled=True)
+            found.update(dict.fromkeys(live.node.name for live in chosen))
+        except SelectionError:
+            found[word] = None
+    return list(found)
+
+
+@commands.command(context_settings=SETTINGS)
+@click.option("--check", is_flag=True, help="Fails when anything would change.")
+async def reload(context: Context, *, check: bool) -> None:
+    """Reads the configuration again and follows what changed."""
+    if check:
+        if stale := context.site.stale():
+            context.call.fail(error=f"not as the file has it: {', '.join(stale)}")
+        else:
+            context.call.finish(text="all is as the file has it")
+        return
+    changed = await context.site.reload()
+    if late := context.site.stale():
+        context.call.warning(text=f"{', '.join(late)}: in force from the next start")
+    context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")
 
 
 @commands.command(context_settings=SETTINGS)
@@ -117,7 +248,9 @@ async def reboot(
     """Reboot the camera computer(s)."""
     call = context.call
     nodes = context.fleet.select(names, category, exclude)
-    results = await context.fleet.reboot(nodes, call.write, hard=hard, limit=timeout)
+    results = await context.fleet.reboot(
+        nodes, telling(call), call.who, hard=hard, limit=timeout
+    )
     failed = report_errors(call, results)
     call.info(enabledNodes=context.fleet.enabled)
     await report(context, nodes)
@@ -127,55 +260,19 @@ async def reboot(
         call.finish()
 
 
+def telling(call: Call) -> Tell:
+    """Return what tells facts to whoever gave a command, in the actor's words."""
+
+    def tell(fact: Fact) -> None:
+        if said := words(fact):
+            call.write(*said)
+
+    return tell
+
+
 def report_errors(call: Call, results: list[ApplyResult]) -> list[str]:
     """Tell what went wrong on which nodes; return their names."""
     failed = [result for result in results if result.error is not None]
     for result in failed:
         call.error(error=str(result.error))
     return [result.node for result in failed]
-
-
-@commands.command(context_settings=SETTINGS)
-@click.argument("NODES", nargs=-1)
-@click.option("--all", "-a", "everything", is_flag=True, help="Disable all nodes.")
-async def disable(
-    context: Context, nodes: tuple[str, ...], *, everything: bool
-) -> None:
-    """Disables one or multiple cameras/nodes."""
-    chosen = context.fleet.names if everything else nodes
-    unknown = [name for name in chosen if not context.fleet.disable(name)]
-    for name in unknown:
-        context.call.warning(text=f"Cannot find node {name}.")
-    if unknown:
-        context.call.warning(failed=unknown)
-    context.call.finish()
-
-
-@commands.command(context_settings=SETTINGS)
-@click.argument("NODES", nargs=-1)
-@click.option("--all", "-a", "everything", is_flag=True, help="Enable all nodes.")
-async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) -> None:
-    """Enables one or multiple cameras."""
-    chosen = context.fleet.names if everything else nodes
-    unknown = [name for name in chosen if not context.fleet.enable(name)]
-    for _ in unknown:
-        context.call.warning(text="Node does not exist.")
-    if unknown:
-        context.call.warning(failed=unknown)
-    context.call.finish()
-
-
-@commands.command(context_settings=SETTINGS)
-@click.option("--check", is_flag=True, help="Fails when anything would change.")
-async def reload(context: Context, *, check: bool) -> None:
-    """Reads the configuration again and follows what changed."""
-    if check:
-        if stale := context.site.stale():
-            context.call.fail(error=f"not as the file has it: {', '.join(stale)}")
-        else:
-            context.call.finish(text="all is as the file has it")
-        return
-    changed = await context.site.reload()
-    if late := context.site.stale():
-        context.call.warning(text=f"{', '.join(late)}: in force from the next start")
-    context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from fliswarm.commands.call import Call
-from fliswarm.commands.events import Events
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.hub.tron import TronLink
 
@@ -28,7 +27,6 @@ class Site:
     reload: Callable[[], Awaitable[list[str]]]
     stale: Callable[[], list[str]]
     hub: TronLink | None = None
-    events: Events = field(default_factory=Events)
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 

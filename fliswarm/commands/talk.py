@@ -10,6 +10,7 @@ import click
 from fliswarm.camera import Outcome, Reply
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
+from fliswarm.fleet.talk import talk as send
 
 
 @commands.command(context_settings=SETTINGS)
@@ -46,7 +47,7 @@ async def talk(
             bundle.append(str(written["filename"]))
 
     message = shlex.join(camera_command)
-    results = await context.fleet.talk(nodes, message, on_reply, timeout)
+    results = await send(nodes, message, on_reply, timeout)
     for result in results:
         if result.outcome is Outcome.LOST and result.node in connected:
             call.error(error=f"{result.node}: {result.problem}")

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
-from fliswarm.model import Container, ContainerSpec, Image, Observation, Pulled, PullProgress, Volume
+from fliswarm.model import (
+    Container,
+    ContainerSpec,
+    Image,
+    Observation,
+    Pulled,
+    PullProgress,
+    Volume,
+)
 
 
 @dataclass
@@ -54,7 +62,9 @@ class MemoryEngine:
 
     def add_foreign(self, name: str) -> str:
         """Put a container of someone else on the engine; return its id."""
-        return self._store(Container(self._id(), name, "running", "sha256:foreign"), None)
+        return self._store(
+            Container(self._id(), name, "running", "sha256:foreign"), None
+        )
 
     def has(self, container: str) -> bool:
         """Whether a container, by id, exists."""
@@ -82,11 +92,7 @@ class MemoryEngine:
             frozenset(self._volumes),
             self._images.get(wanted.image) if image else None,
             next(foreign, None),
-            tuple(
-                s.container
-                for s in stored
-                if s.node not in (None, wanted.node)
-            ),
+            tuple(s.container for s in stored if s.node not in (None, wanted.node)),
         )
 
     async def identity(self) -> str:

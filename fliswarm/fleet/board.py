@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fliswarm.model import NodeStatus, facts
-from fliswarm.model.facts import Fact
+from fliswarm.model.facts import Fact, Tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +114,12 @@ class News:
         """Tell a fact."""
         for listener in list(self._listeners):
             listener(fact)
+
+    def and_to(self, tell: Tell) -> Tell:
+        """Return what tells a fact to all, and to somebody who asked for it."""
+
+        def both(fact: Fact) -> None:
+            self.tell(fact)
+            tell(fact)
+
+        return both

@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
 
-from fliswarm.camera import CameraLink, Exchange, Outcome, Reply
+from fliswarm.camera import CameraLink
+from fliswarm.change.journal import Entry, Journal
+from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
-from fliswarm.errors import CameraError, FliswarmError, SelectionError
-from fliswarm.fleet.node import LiveNode, Patience, Report
+from fliswarm.errors import (
+    FliswarmError,
+    SelectionError,
+)
+from fliswarm.fleet.board import Board, News
+from fliswarm.fleet.fan import ApplyResult, change, fan
+from fliswarm.fleet.left import Leaving, Ledger
+from fliswarm.fleet.maker import Maker
+from fliswarm.fleet.node import LiveNode
+from fliswarm.fleet.roster import Roster
+from fliswarm.fleet.settling import Settling
 from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
-from fliswarm.model import Fleet, Node, NodeStatus
+from fliswarm.model import Fleet, Node, NodeStatus, facts
+from fliswarm.model.facts import Tell
 from fliswarm.plan.difference import Plan
 from fliswarm.plan.selection import select
-
-
-@dataclass(frozen=True, slots=True)
-class TalkResult:
-    """How one camera's part of a `LiveFleet.talk` ended."""
-
-    node: str
-    outcome: Outcome
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
-    """How one node's part of a change ended; ``error`` is ``None`` when it worked."""
-
-    node: str
-    changed: bool
-    error: FliswarmError | None = None
-
-
-class Listener:
-    """Gets what happens in the fleet by itself. The base class ignores it all."""
-
-    def camera_said(self, reply: Reply) -> None:
-        """Take a reply that answers no command of ours."""
-
-    def camera_changed(self, node: str, *, up: bool, problem: str) -> None:
-        """Take the news that a camera's link went up or down, and why."""
-
-    def engine_changed(self, node: str, *, up: bool, problem: str) -> None:
-        """Take the news that an engine does not answer, and why, or does again."""
-
-    def camera_confused(self, node: str, problem: str) -> None:
-        """Take a sentence about a line that could not be understood."""
 
 
 class LiveFleet:
@@ -65,8 +42,8 @@ class LiveFleet:
         Makes the host of a node.
     power
         Switches the power of nodes.
-    listener
-        Gets what happens without a command.
+    state
+        The folder of what has to be known after a start; ``None`` keeps it in memory.
     patience
         How long cameras are waited for.
     """
@@ -77,33 +54,48 @@ class LiveFleet:
         connect: Connect,
         reach: Reach,
         power: PowerSwitch,
-        listener: Listener,
+        state: Path | None = None,
         patience: Patience = Patience(),
     ) -> None:
-        self._connect = connect
-        self._reach = reach
-        self._power = power
         self._patience = patience
-        self._listener = listener
         self.desired = desired
-        self._enabled = set(desired.enabled)
-        self._known = set(desired.enabled)
-        self._nodes = {name: self._live(node) for name, node in desired.nodes.items()}
+        self.news = News()
+        self.board = Board()
+        self.news.listen(self.board.hear)
+        self.journal = Journal(state and state / "journal")
+        self._ledger = Ledger(state and state / "engines.json")
+        self.roster = Roster(desired, state and state / "roster.json", self.news.tell)
+        self._maker = Maker(
+            connect, reach, power, self.journal, self.news.tell, patience
+        )
+        self._nodes = {
+            name: self._maker.node(node) for name, node in desired.nodes.items()
+        }
+        self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
+        self._closing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to connect to the cameras of all enabled nodes."""
+        """Begin to connect to cameras, and settle what was cut off before."""
         for name in self.enabled:
             self._nodes[name].link.start()
+        self._settling.start()
+        for leaving in self.leavings:
+            node = leaving.node
+            self.news.tell(facts.LeftBehind(node=node.name, engine=node.engine))
 
     async def close(self) -> None:
         """Give back all connections; the cameras keep running."""
+        await self._settling.close()
+        for task in self._closing:
+            task.cancel()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     async def reload(self, desired: Fleet) -> list[str]:
         """Follow a new configuration; only nodes that differ lose their connections.
 
         The link to a camera, with the commands under way on it, stays where the camera
-        is: a node whose engine is reached in another way goes on with its exposure.
+        is: a node whose engine is reached in another way goes on with its exposure. A
+        change that is under way goes on as it began.
 
         Returns
         -------
@@ -123,26 +115,44 @@ class LiveFleet:
             if _same_camera(live.node, desired.nodes.get(live.node.name))
         }
         # In one step, so that no other reload finds a fleet half changed.
+        self.roster.follow(desired)
         self._nodes = {
-            name: self._live(node, links.get(name))
+            name: self._maker.node(node, links.get(name))
             if name in changed
             else self._nodes[name]
             for name, node in desired.nodes.items()
         }
-        self._enabled = set(desired.enabled)
-        self._known = set(desired.enabled)
-        await asyncio.gather(
-            *(live.close(link=live.node.name not in links) for live in gone)
-        )
+        for name in changed:
+            self.board.forget(name)
+        await asyncio.gather(*(self._let_go(live, links) for live in gone))
         self.start()
         return changed
+
+    async def _let_go(self, live: LiveNode, links: dict[str, CameraLink]) -> None:
+        name = live.node.name
+        if self.journal.busy(name) is None:
+            await live.close(link=name not in links)
+        else:
+            task = asyncio.create_task(self._close_later(live, name not in links))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _close_later(self, live: LiveNode, link: bool) -> None:
+        while self.journal.busy(live.node.name) is not None:
+            await asyncio.sleep(self._patience.look / 10)
+        await live.close(link=link)
 
     # Who
 
     @property
     def enabled(self) -> list[str]:
         """Names of the enabled nodes, in the order of the configuration."""
-        return [name for name in self._nodes if name in self._enabled]
+        return self.roster.enabled
+
+    @property
+    def nodes(self) -> list[LiveNode]:
+        """All nodes, in the order of the configuration."""
+        return list(self._nodes.values())
 
     def select(
         self,
@@ -167,32 +177,37 @@ class LiveFleet:
         chosen = select(nodes, names, category, exclude)
         if disabled:
             return [self._nodes[node.name] for node in chosen]
-        enabled = [node.name for node in chosen if node.name in self._enabled]
+        reached = set(self.enabled)
+        enabled = [node.name for node in chosen if node.name in reached]
         if not enabled and not none_will_do:
             off = ", ".join(node.name for node in chosen)
             raise SelectionError(f"all of these nodes are disabled: {off}")
         return [self._nodes[name] for name in enabled]
 
-    def enable(self, name: str) -> bool:
+    def enable(self, name: str, by: str = "") -> bool:
         """Enable a node and connect to its camera; return whether there is one."""
         if name not in self._nodes:
             return False
-        self._enabled.add(name)
-        self._known.add(name)
+        self.roster.enable(name, by)
         self._nodes[name].link.start()
         return True
 
-    def disable(self, name: str) -> bool:
+    def disable(self, name: str, by: str = "", reason: str = "") -> bool:
         """Leave a node out of all commands; return whether it was ever enabled."""
-        if name not in self._known:
+        if name not in self.roster.met:
             return False
-        self._enabled.discard(name)
+        self.roster.disable(name, by, reason)
         return True
 
     @property
-    def names(self) -> list[str]:
-        """Names of the nodes that are enabled or were so, in order."""
-        return [name for name in self._nodes if name in self._known]
+    def leavings(self) -> list[Leaving]:
+        """Engines that no node has any more and that may have containers of ours."""
+        return self._ledger.leavings(self.desired)
+
+    def _neighbours(self, node: Node) -> set[str]:
+        """Return the other nodes that have the same engine."""
+        every = self.desired.nodes.values()
+        return {n.name for n in every if n.engine == node.engine and n is not node}
 
     # What
 
@@ -200,162 +215,136 @@ class LiveFleet:
         self, nodes: Sequence[LiveNode], *, detail: bool = False
     ) -> list[NodeStatus]:
         """Look at nodes, all at once; the answer is in their order."""
-        wanted = self.desired.container
-        return await asyncio.gather(
-            *(node.status(wanted(node.node), detail=detail) for node in nodes)
-        )
+
+        def one(live: LiveNode) -> Awaitable[NodeStatus]:
+            wanted = self.desired.container(live.node)
+            return live.status(wanted, self._neighbours(live.node), detail=detail)
+
+        return [
+            unknown(live, found) if isinstance(found, FliswarmError) else found
+            for live, found in zip(nodes, await fan(nodes, one), strict=True)
+        ]
 
     async def plan(
-        self, nodes: Sequence[LiveNode], *, force: bool = False
+        self,
+        nodes: Sequence[LiveNode],
+        tell: Tell = lambda _: None,
+        *,
+        force: bool = False,
     ) -> list[Plan | FliswarmError]:
         """Return what `apply` would do on each node, or why that cannot be told."""
 
-        async def one(node: LiveNode) -> Plan | FliswarmError:
-            try:
-                return await node.plan(self.desired.container(node.node), force=force)
-            except FliswarmError as error:
-                return error
+        def one(live: LiveNode) -> Awaitable[Plan]:
+            wanted = self.desired.container(live.node)
+            others = self._neighbours(live.node)
+            return live.plan(wanted, others, tell, force=force)
 
-        return await asyncio.gather(*map(one, nodes))
+        return await fan(nodes, one)
 
     async def apply(
-        self, nodes: Sequence[LiveNode], report: Report, *, force: bool = False
+        self,
+        nodes: Sequence[LiveNode],
+        tell: Tell,
+        by: str = "",
+        *,
+        force: bool = False,
     ) -> list[ApplyResult]:
         """Make nodes as wanted, all at once; each ends by itself."""
-        return await self._change(
-            nodes,
-            lambda node: node.apply(
-                self.desired.container(node.node), report, force=force
-            ),
-        )
+        told = self.news.and_to(tell)
+
+        async def one(live: LiveNode) -> bool:
+            node = live.node
+            self._ledger.note(await live.identity(), node)
+            wanted, others = self.desired.container(node), self._neighbours(node)
+            return await live.apply(wanted, told, others, by, force=force)
+
+        return await change(nodes, one)
 
     async def remove(
-        self, nodes: Sequence[LiveNode], report: Report
+        self, nodes: Sequence[LiveNode], tell: Tell, by: str = ""
     ) -> list[ApplyResult]:
         """Leave nothing of ours on nodes, all at once."""
-        return await self._change(
-            nodes, lambda node: node.remove(self.desired.container(node.node), report)
-        )
+        told = self.news.and_to(tell)
+
+        def one(live: LiveNode) -> Awaitable[bool]:
+            wanted = self.desired.container(live.node)
+            return live.remove(wanted, told, self._neighbours(live.node), by)
+
+        return await change(nodes, one)
+
+    async def clear(
+        self, leavings: Sequence[Leaving], tell: Tell, by: str = ""
+    ) -> list[ApplyResult]:
+        """Leave nothing of ours on engines that no node has any more, all at once."""
+        told = self.news.and_to(tell)
+        lives = {self._maker.visitor(leaving.node): leaving for leaving in leavings}
+
+        async def one(live: LiveNode) -> bool:
+            leaving = lives[live]
+            node = leaving.node
+            changed = False
+            # Another engine may have its address now: what is on that is not ours.
+            if await live.identity() == leaving.identity:
+                wanted = self.desired.container(node)
+                changed = await live.remove(wanted, told, (), by)
+            self._ledger.forget(leaving.identity)
+            told(facts.Cleared(node=node.name, engine=node.engine))
+            return changed
+
+        try:
+            return await change(list(lives), one)
+        finally:
+            await asyncio.gather(*(live.close() for live in lives))
+
+    def forget(self, leaving: Leaving) -> None:
+        """Forget an engine that will never answer again."""
+        self._ledger.forget(leaving.identity)
 
     async def reboot(
-        self, nodes: Sequence[LiveNode], report: Report, *, hard: bool, limit: float
+        self,
+        nodes: Sequence[LiveNode],
+        tell: Tell,
+        by: str = "",
+        *,
+        hard: bool,
+        limit: float,
     ) -> list[ApplyResult]:
         """Start hosts anew, all at once, each within ``limit`` seconds.
 
         ``hard`` switches their power instead of asking them.
         """
-        power = self._power if hard else None
-        return await self._change(
-            nodes,
-            lambda node: node.reboot(
-                self.desired.container(node.node), report, power, limit
-            ),
-        )
+        told = self.news.and_to(tell)
+
+        def one(live: LiveNode) -> Awaitable[bool]:
+            wanted = self.desired.container(live.node)
+            return live.reboot(wanted, told, limit, by, hard=hard)
+
+        return await change(nodes, one)
 
     async def logs(self, node: LiveNode, lines: int) -> str:
         """Return the last lines that a camera's program printed."""
         return await node.logs(self.desired.container(node.node), lines)
 
-    async def talk(
-        self,
-        nodes: Sequence[LiveNode],
-        message: str,
-        on_reply: Callable[[Reply], None],
-        limit: float | None = None,
-    ) -> list[TalkResult]:
-        """Send a command to cameras and wait until each has ended or is lost.
+    def _entered(self, entry: Entry) -> tuple[LiveNode, bool]:
+        """Return a node as an entry of the journal has it, and whether it visits."""
+        live = self._nodes.get(entry.node.name)
+        if live is None or live.node.engine != entry.node.engine:
+            return self._maker.visitor(entry.node), True
+        return live, False
 
-        Parameters
-        ----------
-        nodes
-            Whose cameras.
-        message
-            The command, as the cameras understand it.
-        on_reply
-            Gets each camera's replies as they come.
-        limit
-            Seconds after which a camera is not waited for any longer.
-        """
-        results: dict[str, TalkResult] = {}
-        under_way: list[tuple[LiveNode, Exchange]] = []
-        all_ended = asyncio.get_running_loop().create_future()
 
-        left = 0
-
-        def on_end() -> None:
-            nonlocal left
-            left -= 1
-            if left == 0 and not all_ended.done():
-                all_ended.set_result(None)
-
-        for node in nodes:
-            try:
-                exchange = node.link.send(message, on_reply, on_end)
-                under_way.append((node, exchange))
-                left += 1
-            except CameraError as error:
-                results[node.node.name] = TalkResult(
-                    node.node.name, Outcome.LOST, error.problem
-                )
-        try:
-            if under_way:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(limit):
-                        await all_ended
-        finally:
-            for node, exchange in under_way:
-                results[node.node.name] = _settle(node, exchange, limit)
-        return [results[node.node.name] for node in nodes]
-
-    async def _change(
-        self, nodes: Sequence[LiveNode], act: Callable[[LiveNode], Awaitable[bool]]
-    ) -> list[ApplyResult]:
-        async def one(node: LiveNode) -> ApplyResult:
-            try:
-                return ApplyResult(node.node.name, await act(node))
-            except FliswarmError as error:
-                return ApplyResult(node.node.name, changed=False, error=error)
-
-        return await asyncio.gather(*map(one, nodes))
-
-    def _live(self, node: Node, link: CameraLink | None = None) -> LiveNode:
-        name, listener = node.name, self._listener
-        return LiveNode(
-            node,
-            self._connect(node),
-            link or self._link(node),
-            self._reach(node),
-            self._patience,
-            lambda up, problem: listener.engine_changed(name, up=up, problem=problem),
-        )
-
-    def _link(self, node: Node) -> CameraLink:
-        name, listener = node.name, self._listener
-        link = CameraLink(
-            name,
-            node.host,
-            node.port,
-            on_broadcast=listener.camera_said,
-            on_change=lambda up: listener.camera_changed(
-                name, up=up, problem=link.problem
-            ),
-            on_problem=lambda problem: listener.camera_confused(name, problem),
-            heartbeat=self._patience.heartbeat,
-            silence=self._patience.silence,
-        )
-        return link
+def unknown(live: LiveNode, error: FliswarmError) -> NodeStatus:
+    """Return the status of a node that could not be looked at."""
+    up = live.link.up
+    return NodeStatus(
+        live.node,
+        host_alive=up,
+        engine_alive=False,
+        camera_up=up,
+        problem=str(error),
+    )
 
 
 def _same_camera(before: Node, after: Node | None) -> bool:
     """Return whether the camera of a node is where it was."""
     return after is not None and (before.host, before.port) == (after.host, after.port)
-
-
-def _settle(node: LiveNode, exchange: Exchange, limit: float | None) -> TalkResult:
-    """Return how an exchange ended; one that has not is not waited for any more."""
-    if not exchange.ended.done():
-        node.link.forget(exchange)
-        exchange.problem = (
-            "abandoned" if limit is None else f"no answer within {limit:g} s"
-        )
-    return TalkResult(node.node.name, exchange.ended.result(), exchange.problem)

@@ -1,58 +1,30 @@
-"""One live node: its engine, its camera link, and how a plan is carried out."""
+"""One live node: its engine and its camera, watched; its changes, carried out."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
-from fliswarm.camera import CameraLink, Outcome
+from fliswarm.camera import CameraLink
+from fliswarm.change.carry import Work, problem, restart, steps
+from fliswarm.change.journal import Entry, Journal
+from fliswarm.change.prepare import planned, published, pull
+from fliswarm.change.world import Patience, World, current
 from fliswarm.engine import Engine
 from fliswarm.errors import (
-    CameraError,
     EngineError,
     EngineUnreachableError,
     FliswarmError,
     HostError,
 )
+from fliswarm.fleet.watch import EngineWatch
 from fliswarm.host import Host
 from fliswarm.hub.power import PowerSwitch
-from fliswarm.model import Container, ContainerSpec, Node, NodeStatus, Observation
-from fliswarm.plan.difference import (
-    CreateVolume,
-    Plan,
-    RemoveContainer,
-    RemoveVolume,
-    ReplaceContainer,
-    StartContainer,
-    plan,
-    removal,
-)
-
-Report = Callable[[str, Mapping[str, object]], None]
-"""Tells whoever gave a command how it goes: a message code and keywords."""
-
-STOP_GRACE = 5.0
-"""Seconds for a camera to end its exposure and let go of its device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a camera is waited for, in seconds.
-
-    ``answer`` for the camera of a new container: its program's start and its NFS
-    mounts; ``settle`` for that of a container which runs already; ``look`` between two
-    looks at the container meanwhile; ``power`` without power, for a computer to notice;
-    ``heartbeat`` and ``silence`` as for `fliswarm.net.link.Link`.
-    """
-
-    answer: float = 60.0
-    settle: float = 10.0
-    look: float = 2.0
-    power: float = 3.0
-    heartbeat: float = 5.0
-    silence: float = 15.0
+from fliswarm.model import ContainerSpec, Node, NodeStatus, facts
+from fliswarm.model.facts import Fact, Tell
+from fliswarm.plan.difference import Plan, removal
 
 
 class LiveNode:
@@ -68,11 +40,14 @@ class LiveNode:
         The link to its camera.
     host
         Its operating system.
+    power
+        Switches its power.
+    journal
+        Where its changes are noted.
+    tell
+        Is told what happens to it.
     patience
         How long its camera is waited for.
-    on_engine
-        Called with ``True`` when an engine that did not answer does so again, with
-        ``False`` and the reason when it does not.
     """
 
     def __init__(
@@ -81,60 +56,77 @@ class LiveNode:
         engine: Engine,
         link: CameraLink,
         host: Host,
+        power: PowerSwitch,
+        journal: Journal,
+        tell: Tell,
         patience: Patience = Patience(),
-        on_engine: Callable[[bool, str], None] = lambda _, __: None,
     ) -> None:
         self.node = node
         self.link = link
         self._patience = patience
         self._engine = engine
         self._host = host
-        self._on_engine = on_engine
-        self._busy: str | None = None
-        self._away: EngineUnreachableError | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._power = power
+        self._journal = journal
+        self._tell = tell
+        self._watch = EngineWatch(node.name, engine, tell, patience)
+        self._closed = False
 
     async def close(self, *, link: bool = True) -> None:
         """Give back connections; what runs on the node keeps running.
 
         Without ``link``, that to its camera stays, for the node that takes its place.
         """
-        if self._watch is not None:
-            self._watch.cancel()
+        self._closed = True
+        self._watch.close()
         if link:
             await self.link.close()
         self._engine.close()
 
+    # Looking
+
     async def status(
-        self, wanted: ContainerSpec, *, detail: bool = False
+        self,
+        wanted: ContainerSpec,
+        neighbours: Collection[str] = (),
+        *,
+        detail: bool = False,
     ) -> NodeStatus:
         """Look at the node; never fails, and takes as long as its engine's limits.
 
         An engine that is known to be silent is not asked, but watched: nodes that are
         switched off cost the others no time. ``detail`` looks up the image's digest.
         """
-        if self._away is not None and not self._away.refused:
-            return self._without_engine(self._away)
+        status = await self._look(wanted, neighbours, detail=detail)
+        # A look that began before the node left the configuration is nobody's news.
+        if not self._closed:
+            self._tell(facts.Looked(node=self.node.name, status=status))
+        return status
+
+    async def _look(
+        self, wanted: ContainerSpec, neighbours: Collection[str], *, detail: bool
+    ) -> NodeStatus:
+        if self._watch.away is not None and not self._watch.away.refused:
+            return self._without_engine(self._watch.away)
         try:
-            seen = await self._engine.observe(wanted, image=detail)
-        except EngineUnreachableError as error:
-            self._went_away(error)
-            return self._without_engine(error)
+            with self._watch.noticing():
+                seen = await self._engine.observe(wanted, image=detail)
         except EngineError as error:
             return self._without_engine(error)
-        self._came_back()
-        container = _current(wanted, seen)
+        found = current(wanted, seen)
         digest = None
-        if container and seen.image and seen.image.id == container.image_id:
+        if found and seen.image and seen.image.id == found.image_id:
             digest = seen.image.digest
         return NodeStatus(
             self.node,
             host_alive=True,
             engine_alive=True,
             camera_up=self.link.up,
-            container=container if container and container.running else None,
+            found=found,
+            strangers=tuple(c for c in seen.others if c.node not in neighbours),
             volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
             digest=digest,
+            camera_problem=None if self.link.up else self.link.problem,
             certificate_ends=self._engine.certificate_ends,
         )
 
@@ -146,36 +138,53 @@ class LiveNode:
             engine_alive=False,
             camera_up=self.link.up,
             problem=error.problem,
+            camera_problem=None if self.link.up else self.link.problem,
             certificate_ends=self._engine.certificate_ends,
         )
 
-    def _went_away(self, error: EngineUnreachableError) -> None:
-        known, self._away = self._away, error
-        if known is None:
-            self._on_engine(False, error.problem)
-            if self._watch is not None:
-                self._watch.cancel()
-            self._watch = asyncio.create_task(self._await_engine())
+    async def identity(self) -> str:
+        """Return what the node's engine calls itself."""
+        with self._watch.noticing():
+            return await self._engine.identity()
 
-    async def _await_engine(self) -> None:
-        """Ask again and again, with a pause that grows, until the engine answers."""
-        pause = self._patience.look / 2
-        while not await self._engine_answers():
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, self._patience.settle)
-        self._came_back()
+    async def logs(self, wanted: ContainerSpec, lines: int) -> str:
+        """Return the last lines that the camera's program printed."""
+        with self._watch.noticing():
+            container = current(wanted, await self._engine.observe(wanted))
+            if container is None:
+                name = self.node.name
+                raise EngineError(name, f"there is no container {wanted.name}")
+            return await self._engine.logs(container.id, lines)
 
-    def _came_back(self) -> None:
-        if self._away is not None:
-            self._away = None
-            self._on_engine(True, "")
+    async def plan(
+        self,
+        wanted: ContainerSpec,
+        neighbours: Collection[str] = (),
+        tell: Tell = lambda _: None,
+        *,
+        force: bool = False,
+    ) -> Plan:
+        """Return what `apply` would do.
 
-    async def plan(self, wanted: ContainerSpec, *, force: bool = False) -> Plan:
-        """Return what `apply` would do, without the image's news from the registry."""
-        return plan(wanted, await self._engine.observe(wanted), force=force)
+        The registry is asked for its image, which is not pulled, and the camera whether
+        it answers.
+        """
+        world = self._world(wanted, tell)
+        with self._watch.noticing():
+            seen = await self._engine.observe(wanted)
+            digest = await published(world, seen)
+        return await planned(world, seen, neighbours, digest, force=force)
+
+    # Changing
 
     async def apply(
-        self, wanted: ContainerSpec, report: Report, *, force: bool = False
+        self,
+        wanted: ContainerSpec,
+        tell: Tell,
+        neighbours: Collection[str] = (),
+        by: str = "",
+        *,
+        force: bool = False,
     ) -> bool:
         """Make the node as wanted, with a camera that answers.
 
@@ -190,45 +199,52 @@ class LiveNode:
         Raises
         ------
         FliswarmError
-            With the old container put back, if there was one that ran.
+            With what ran before put back, if anything did.
         """
-        with _Busy(self, "reconnect"):
+        with self._changing("reconnect", by, tell):
             # A pull may take long, so it has no say in whether the engine answers.
             await self._engine.ping()
-            report("d", {"text": f"{self.node.name}: pulling {wanted.image}."})
-            await self._engine.pull(wanted.image)
+            self._watch.answered()
+            world = self._world(wanted, tell)
+            await self._settle(world)
+            await pull(world)
             seen = await self._engine.observe(wanted)
-            steps = plan(wanted, seen, force=force)
-            kept = not any(
-                isinstance(action, ReplaceContainer | StartContainer)
-                for action in steps.actions
-            )
-            if (
-                kept
-                and steps.blocked is None
-                and not await self._answers(self._patience.settle)
-            ):
-                text = f"{self.node.name}: the camera does not answer; replacing."
-                report("w", {"text": text})
-                steps = plan(wanted, seen, force=True)
-            if steps.blocked is not None:
-                raise EngineError(self.node.name, steps.blocked)
-            await self._carry_out(steps, wanted, report)
-            return not steps.empty
+            todo = await planned(world, seen, neighbours, force=force)
+            if todo.blocked is not None:
+                raise EngineError(self.node.name, todo.blocked)
+            if any(d.field == "camera" for d in todo.differences):
+                reason = next(d.found for d in todo.differences if d.field == "camera")
+                name = self.node.name
+                tell(facts.CameraSilent(node=name, reason=str(reason)))
+            work = Work(world, self._journal)
+            await work.carry_out("reconnect", by, steps(todo, wanted.name))
+            return not todo.empty
 
-    async def remove(self, wanted: ContainerSpec, report: Report) -> bool:
+    async def remove(
+        self,
+        wanted: ContainerSpec,
+        tell: Tell,
+        neighbours: Collection[str] = (),
+        by: str = "",
+    ) -> bool:
         """Leave nothing of ours on the node; return whether there was anything."""
-        with _Busy(self, "remove"):
-            steps = removal(await self._engine.observe(wanted))
-            await self._carry_out(steps, wanted, report)
-            return not steps.empty
+        with self._changing("remove", by, tell):
+            world = self._world(wanted, tell)
+            await self._settle(world)
+            todo = removal(await self._engine.observe(wanted), neighbours)
+            self._watch.answered()
+            work = Work(world, self._journal)
+            await work.carry_out("remove", by, steps(todo, wanted.name))
+            return not todo.empty
 
     async def reboot(
         self,
         wanted: ContainerSpec,
-        report: Report,
-        power: PowerSwitch | None,
+        tell: Tell,
         limit: float,
+        by: str = "",
+        *,
+        hard: bool,
     ) -> bool:
         """Start the host anew and return when its camera answers again.
 
@@ -236,212 +252,97 @@ class LiveNode:
         ----------
         wanted
             The container whose camera is waited for.
-        report
+        tell
             Is told of each step.
-        power
-            Switches the power off and on; ``None`` asks the host itself.
         limit
             Seconds for all of it.
+        by
+            Who wants it.
+        hard
+            Switch the power off and on instead of asking the host itself.
 
         Raises
         ------
         FliswarmError
             Naming the step that failed or was not over in time.
         """
-        with _Busy(self, "reboot"):
-            before = None
-            if power is None:
-                before = await self._host.mark()
-                await self._host.reboot()
-            else:
-                await self._cycle(power, report)
-            report("i", {"text": f"Restarting {self.node.host}."})
-            self.link.drop("the node is rebooting")
-            step = "host"
+        back = {"AwaitEngine": "Docker Engine", "AwaitReturn": "camera"}
+        with self._changing("reboot", by, tell):
+            last = "AwaitHost"
+
+            def note(fact: Fact) -> None:
+                nonlocal last
+                last = fact.step if isinstance(fact, facts.StepBegan) else last
+                tell(fact)
+
+            world = self._world(wanted, note)
             try:
                 async with asyncio.timeout(limit):
-                    while before and not await self._started_since(before):
-                        await asyncio.sleep(1)
-                    step = "Docker Engine"
-                    while not await self._engine_answers():
-                        await asyncio.sleep(1)
-                    step = "camera"
-                    if _current(wanted, await self._engine.observe(wanted)) is None:
-                        text = f"{self.node.name}: there is no container to wait for."
-                        report("w", {"text": text})
-                        return True
-                    await self._answers(limit)
+                    before = await self._mark(hard=hard)
+                    todo = restart(self.node.host, before, hard=hard)
+                    await Work(world, self._journal).carry_out("reboot", by, todo)
             except TimeoutError:
-                problem = f"its {step} was not back in {limit:g} s"
-                raise HostError(self.node.name, problem) from None
+                text = f"its {back.get(last, 'host')} was not back in {limit:g} s"
+                raise HostError(self.node.name, text) from None
             return True
 
-    async def _cycle(self, power: PowerSwitch, report: Report) -> None:
-        report("i", {"text": f"{self.node.name}: powering off."})
-        await power.switch(self.node, on=False)
-        await asyncio.sleep(self._patience.power)
-        report("i", {"text": f"{self.node.name}: powering on."})
-        await power.switch(self.node, on=True)
-
-    async def _started_since(self, before: str) -> bool:
+    async def _mark(self, *, hard: bool) -> str | None:
+        """Return what marks the host's last start; a hard reboot goes on without."""
         try:
-            return await self._host.mark() != before
+            return await self._host.mark()
         except HostError:
-            return False
-
-    async def _engine_answers(self) -> bool:
-        try:
-            await self._engine.ping()
-        except EngineError:
-            return False
-        return True
-
-    async def logs(self, wanted: ContainerSpec, lines: int) -> str:
-        """Return the last lines that the camera's program printed."""
-        container = _current(wanted, await self._engine.observe(wanted))
-        if container is None:
-            raise EngineError(self.node.name, f"there is no container {wanted.name}")
-        return await self._engine.logs(container.id, lines)
-
-    async def _carry_out(
-        self, steps: Plan, wanted: ContainerSpec, report: Report
-    ) -> None:
-        for action in steps.actions:
-            match action:
-                case CreateVolume(volume):
-                    report("d", {"text": f"{self.node.name}: creating {volume.name}."})
-                    await self._engine.create_volume(volume)
-                case ReplaceContainer(old):
-                    await self._replace(old, wanted, report)
-                case StartContainer(container):
-                    report("i", {"text": f"{self.node.name}: starting {wanted.name}."})
-                    await self._engine.start(container.id)
-                    await self._await_camera(wanted, container.id)
-                case RemoveContainer(container):
-                    report(
-                        "i", {"text": f"{self.node.name}: removing {container.name}."}
-                    )
-                    if container.running:
-                        await self._engine.stop(container.id, STOP_GRACE)
-                    await self._engine.remove(container.id)
-                case RemoveVolume(docker_name):
-                    await self._remove_volume(docker_name, report)
-
-    async def _remove_volume(self, docker_name: str, report: Report) -> None:
-        """Remove a volume, or say why it stays: what is in it is not on the node.
-
-        Another's container may use it. An engine before 23 that was started anew
-        beneath a camera takes it for mounted until its next start.
-        """
-        try:
-            await self._engine.remove_volume(docker_name)
-        except EngineUnreachableError:
-            raise
-        except EngineError as error:
-            text = f"{self.node.name}: volume {docker_name} stays: {error.problem}"
-            report("w", {"text": text})
-
-    async def _replace(
-        self, old: tuple[Container, ...], wanted: ContainerSpec, report: Report
-    ) -> None:
-        text = f"{self.node.name}: running {wanted.name} from {wanted.image}."
-        report("i", {"text": text})
-        try:
-            for container in old:
-                aside = f"{wanted.name}-old-{container.short_id}"
-                if container.name != aside:
-                    await self._engine.rename(container.id, aside)
-                if container.running:
-                    await self._engine.stop(container.id, STOP_GRACE)
-            self.link.drop("the container is being replaced")
-            new = await self._engine.run(wanted)
-            await self._await_camera(wanted, new)
-        except FliswarmError as error:
-            if not old or not old[0].running:
+            if not hard:
                 raise
-            await self._put_back(old[0], wanted)
-            answers = await self._answers(self._patience.settle)
-            camera = "answers" if answers else "does not answer"
-            raise EngineError(
-                self.node.name,
-                f"{_problem(error)}; the previous container runs again, "
-                f"its camera {camera}",
-            ) from error
-        for container in old:
-            await self._engine.remove(container.id)
+            return None
 
-    async def _put_back(self, old: Container, wanted: ContainerSpec) -> None:
-        seen = await self._engine.observe(wanted)
-        name = old.name
-        for container in seen.containers:
-            if container.id == old.id:
-                name = container.name
-            elif container.name == wanted.name:
-                await self._engine.remove(container.id)
-        if name != wanted.name:
-            await self._engine.rename(old.id, wanted.name)
-        await self._engine.start(old.id)
+    async def settle(self, entry: Entry) -> None:
+        """Finish or undo a change that was cut off.
 
-    async def _await_camera(self, wanted: ContainerSpec, container: str) -> None:
-        """Return when the camera answers; give up early when its container ends."""
-        loop = asyncio.get_running_loop()
-        limit = self._patience.answer
-        deadline = loop.time() + limit
-        while not await self._answers(min(self._patience.look, deadline - loop.time())):
-            if loop.time() >= deadline:
-                raise CameraError(
-                    self.node.name, f"the camera did not answer in {limit:g} s"
-                )
-            seen = await self._engine.observe(wanted)
-            if not any(c.id == container and c.running for c in seen.containers):
-                last = await self._last_words(container)
-                raise CameraError(self.node.name, f"the container ended: {last}")
+        Raises
+        ------
+        FliswarmError
+            When that is not possible now; the entry stays.
+        """
+        with self._journal.hand(self.node.name, entry.change), self._watch.noticing():
+            await self._settle(self._world(entry.wanted, self._tell))
 
-    async def _last_words(self, container: str) -> str:
-        """Return the end of a container's log, or that it cannot be read."""
-        try:
-            return repr((await self._engine.logs(container, 1)).strip())
-        except EngineUnreachableError:
-            raise
-        except EngineError as error:
-            # Log drivers such as none let nobody read what was said.
-            return f"why, its log does not tell ({error.problem})"
+    async def _settle(self, world: World) -> None:
+        entry = self._journal.of(self.node.name)
+        if entry is None:
+            return
+        there = replace(world, wanted=entry.wanted, node=entry.node)
+        how = await Work(there, self._journal).settle(entry)
+        name = self.node.name
+        self._tell(facts.Settled(node=name, change=entry.change, how=how))
 
-    async def _answers(self, limit: float) -> bool:
-        """Return whether the camera answers a ping within ``limit`` seconds."""
-        with suppress(TimeoutError, CameraError):
-            async with asyncio.timeout(limit):
-                while True:
-                    await self.link.wait_up()
-                    exchange = self.link.send("ping", lambda _: None)
-                    if await exchange.ended is not Outcome.LOST:
-                        return True
-        return False
+    @contextmanager
+    def _changing(self, change: str, by: str, tell: Tell) -> Iterator[None]:
+        """Have the only hand on the node, and tell when it begins and how it ends."""
+        name = self.node.name
+        with self._journal.hand(name, change):
+            tell(facts.ChangeBegan(node=name, change=change, by=by))
+            ended = facts.ChangeEnded(node=name, change=change, problem="cut off")
+            try:
+                yield
+                ended = replace(ended, problem=None)
+            except EngineUnreachableError as error:
+                self._watch.lost(error)
+                ended = replace(ended, problem=error.problem)
+                raise
+            except FliswarmError as error:
+                ended = replace(ended, problem=problem(error))
+                raise
+            finally:
+                tell(ended)
 
-
-class _Busy:
-    """One hand at a time on a node: a second one is refused, and told of the first."""
-
-    def __init__(self, node: LiveNode, what: str) -> None:
-        self._node = node
-        self._what = what
-
-    def __enter__(self) -> None:
-        if self._node._busy is not None:
-            raise EngineError(
-                self._node.node.name, f"another {self._node._busy} is under way"
-            )
-        self._node._busy = self._what
-
-    def __exit__(self, *_: object) -> None:
-        self._node._busy = None
-
-
-def _current(wanted: ContainerSpec, seen: Observation) -> Container | None:
-    return next((c for c in seen.containers if c.name == wanted.name), None)
-
-
-def _problem(error: FliswarmError) -> str:
-    if isinstance(error, EngineError | CameraError):
-        return error.problem
-    return str(error)
+    def _world(self, wanted: ContainerSpec, tell: Tell) -> World:
+        return World(
+            self.node,
+            wanted,
+            self._engine,
+            self.link,
+            self._host,
+            self._power,
+            self._patience,
+            tell,
+        )

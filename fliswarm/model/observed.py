@@ -85,18 +85,28 @@ class PullProgress:
 class NodeStatus:
     """How one node is: its host, its engine, its container, its camera.
 
-    ``problem`` is the engine's, in words, when it did not answer; ``volumes`` tells
-    which of the wanted volumes exist; ``digest`` is the image's that the container
-    runs, as the registry knows it; ``certificate_ends`` when the engine's certificate
-    or ours ends, whichever does first.
+    ``found`` is its container, whatever its state, and ``strangers`` are containers of
+    ours on its engine that are no node's; both are of the last look when the engine
+    does not answer, and ``problem`` is why, in words. ``camera_problem`` is why there
+    is no camera; ``volumes`` tells which of the wanted volumes exist; ``digest`` is the
+    image's that the container runs, as the registry knows it; ``certificate_ends`` when
+    the engine's certificate or ours ends, whichever does first.
     """
 
     node: Node
     host_alive: bool
     engine_alive: bool
     camera_up: bool
-    container: Container | None = None
+    found: Container | None = None
+    strangers: tuple[Container, ...] = ()
     volumes: Mapping[str, bool] = field(default_factory=dict)
     digest: str | None = None
     problem: str | None = None
+    camera_problem: str | None = None
     certificate_ends: datetime | None = None
+
+    @property
+    def container(self) -> Container | None:
+        """Its container, if that is seen to run."""
+        running = self.engine_alive and self.found is not None and self.found.running
+        return self.found if running else None

@@ -6,11 +6,10 @@ all three hold the same object.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from fliswarm.model import Container, ContainerSpec, Observation, Volume
-
 
 STARTS = frozenset({"created", "exited", "paused"})
 """States of a container in which it can be started as it is."""
@@ -141,7 +140,9 @@ def plan(
         Difference(f"volumes/{v.name}", v.docker_name, None) for v in volumes
     ]
     differences += changed
-    differences += [Difference(f"containers/{c.name}", None, c.short_id) for c in others]
+    differences += [
+        Difference(f"containers/{c.name}", None, c.short_id) for c in others
+    ]
     actions: list[Action] = [CreateVolume(volume) for volume in volumes]
     # Whoever else of ours is alive there may hold the camera and its port.
     alone = all(container.at_rest for container in others)
@@ -167,21 +168,25 @@ def _others(
 ) -> tuple[Container, ...]:
     """Return our containers that nothing wants: of this node, or of one that left."""
     own = (container for container in seen.containers if container is not current)
-    left = (c for c in seen.others if c.node not in neighbours)
-    return (*own, *left)
+    return (*own, *_left(seen, neighbours))
 
 
-def removal(seen: Observation) -> Plan:
-    """Return the plan that leaves nothing of ours on a node."""
-    containers = (
-        Difference(f"containers/{c.name}", None, c.short_id) for c in seen.containers
+def _left(seen: Observation, neighbours: Collection[str]) -> Iterator[Container]:
+    return (c for c in seen.others if c.node not in neighbours)
+
+
+def removal(seen: Observation, neighbours: Collection[str] = ()) -> Plan:
+    """Return the plan that leaves nothing of ours on a node, but what is another's."""
+    containers = (*seen.containers, *_left(seen, neighbours))
+    differences = (
+        Difference(f"containers/{c.name}", None, c.short_id) for c in containers
     )
     volumes = sorted(seen.volumes)
     return Plan(
         seen.node,
-        (*containers, *(Difference(f"volumes/{name}", None, name) for name in volumes)),
+        (*differences, *(Difference(f"volumes/{v}", None, v) for v in volumes)),
         (
-            *(RemoveContainer(container) for container in seen.containers),
+            *(RemoveContainer(container) for container in containers),
             *(RemoveVolume(name) for name in volumes),
         ),
     )

@@ -7,25 +7,45 @@ from dataclasses import replace
 import pytest
 
 from fliswarm.camera import CameraLink
+from fliswarm.change.journal import Journal
+from fliswarm.change.world import Patience
+from fliswarm.commands.words import words
 from fliswarm.engine.memory import MemoryEngine
 from fliswarm.errors import (
+    BusyError,
     EngineError,
     FliswarmError,
     HostError,
     ImageUnavailableError,
 )
-from fliswarm.fleet.node import LiveNode, Patience
+from fliswarm.fleet.node import LiveNode
 from fliswarm.host.memory import MemoryHost
 from fliswarm.model import ContainerSpec, Image, Node, Volume
+from fliswarm.model.facts import Fact
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
 from tests.unit.support.site import DATA, IMAGE, PULLED, engine, fleet
 from tests.unit.support.wait import until
 
-PATIENCE = Patience(answer=0.3, settle=0.1, look=0.05)
+PATIENCE = Patience(answer=0.3, settle=0.1, look=0.05, power=0.01)
 
 
-def ignore(code: str, keywords: Mapping[str, object]) -> None:
-    """Take a report and do nothing."""
+def ignore(_: Fact) -> None:
+    """Take a fact and do nothing."""
+
+
+class Power:
+    """A power switch that notes what it did, and starts the computer anew."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.switched: list[bool] = []
+        self.works = True
+        self._bench = bench
+
+    async def switch(self, node: Node, *, on: bool) -> None:
+        assert node.name == "gfa1"
+        self.switched.append(on)
+        if on and self.works:
+            self._bench.host.starts += 1
 
 
 class Bench:
@@ -40,14 +60,27 @@ class Bench:
         self.told: list[tuple[str, Mapping[str, object]]] = []
         link = CameraLink("gfa1", node.host, node.port, retry=0.02)
         self.host = MemoryHost("gfa1")
-        self.live = LiveNode(node, twin, link, self.host, PATIENCE)
+        self.power = Power(self)
+        self.facts: list[Fact] = []
+        self.live = LiveNode(
+            node,
+            twin,
+            link,
+            self.host,
+            self.power,
+            Journal(),
+            self.facts.append,
+            PATIENCE,
+        )
+
+    def tell(self, fact: Fact) -> None:
+        if said := words(fact):
+            self.told.append(said)
 
     async def apply(
         self, wanted: ContainerSpec | None = None, *, force: bool = False
     ) -> bool:
-        return await self.live.apply(
-            wanted or self.wanted, lambda c, k: self.told.append((c, k)), force=force
-        )
+        return await self.live.apply(wanted or self.wanted, self.tell, force=force)
 
     async def containers(self) -> dict[str, bool]:
         """Return who runs, by name."""
@@ -253,7 +286,7 @@ async def test_a_volume_that_cannot_go_stays_and_is_told() -> None:
     bench.live.link.start()
     await bench.apply()
     told = bench.told
-    assert await bench.live.remove(bench.wanted, lambda c, k: told.append((c, k)))
+    assert await bench.live.remove(bench.wanted, bench.tell)
     volume = bench.wanted.volumes[0].docker_name
     text = f"gfa1: volume {volume} stays: volume has active mounts"
     assert ("w", {"text": text}) in told
@@ -288,9 +321,9 @@ async def test_one_hand_at_a_time(bench: Bench) -> None:
     bench.camera.answer = silent
     first = asyncio.create_task(bench.apply())
     await until(lambda: "run flicamera-gfa1" in bench.acts)
-    with pytest.raises(EngineError, match=r"gfa1: another reconnect is under way"):
+    with pytest.raises(BusyError, match=r"gfa1: another reconnect is under way"):
         await bench.apply()
-    with pytest.raises(EngineError, match=r"gfa1: another reconnect is under way"):
+    with pytest.raises(BusyError, match=r"gfa1: another reconnect is under way"):
         await bench.live.remove(bench.wanted, ignore)
     with pytest.raises(FliswarmError, match="did not answer"):
         await first
@@ -340,22 +373,11 @@ async def test_logs_need_a_container(bench: Bench) -> None:
     assert await bench.live.logs(bench.wanted, 5) == ""
 
 
-class Power:
-    """A power switch that notes what it did."""
-
-    def __init__(self) -> None:
-        self.switched: list[bool] = []
-
-    async def switch(self, node: Node, *, on: bool) -> None:
-        assert node.name == "gfa1"
-        self.switched.append(on)
-
-
 async def test_a_reboot_waits_for_the_camera(bench: Bench) -> None:
     await bench.apply()
     assert isinstance(bench.camera, RawCamera)
     connections = bench.camera.connections
-    assert await bench.live.reboot(bench.wanted, ignore, None, 10) is True
+    assert await bench.live.reboot(bench.wanted, ignore, 10, hard=False) is True
     assert bench.host.starts == 2
     assert bench.camera.connections == connections + 1
 
@@ -363,7 +385,7 @@ async def test_a_reboot_waits_for_the_camera(bench: Bench) -> None:
 async def test_a_reboot_of_a_host_that_does_not_answer(bench: Bench) -> None:
     bench.host.up = False
     with pytest.raises(HostError, match=r"gfa1: .*does not answer"):
-        await bench.live.reboot(bench.wanted, ignore, None, 10)
+        await bench.live.reboot(bench.wanted, ignore, 10, hard=False)
     assert bench.acts == []
 
 
@@ -372,15 +394,25 @@ async def test_a_reboot_names_what_did_not_come_back(bench: Bench) -> None:
     assert isinstance(bench.camera, RawCamera)
     bench.camera.answer = silent
     with pytest.raises(HostError, match=r"its camera was not back in 0.1 s"):
-        await bench.live.reboot(bench.wanted, ignore, None, 0.1)
+        await bench.live.reboot(bench.wanted, ignore, 0.1, hard=False)
     bench.engine.up = False
     with pytest.raises(HostError, match=r"its Docker Engine was not back in 0.1 s"):
-        await bench.live.reboot(bench.wanted, ignore, None, 0.1)
+        await bench.live.reboot(bench.wanted, ignore, 0.1, hard=False)
 
 
 async def test_a_power_cycle(bench: Bench) -> None:
     await bench.apply()
-    power = Power()
-    assert await bench.live.reboot(bench.wanted, ignore, power, 10) is True
-    assert power.switched == [False, True]
-    assert bench.host.starts == 1
+    assert await bench.live.reboot(bench.wanted, ignore, 10, hard=True) is True
+    assert bench.power.switched == [False, True]
+    assert bench.host.starts == 2
+
+
+async def test_a_power_switch_that_switches_nothing_is_found_out(bench: Bench) -> None:
+    await bench.apply()
+    bench.power.works = False
+    with pytest.raises(HostError, match=r"its host was not back in 0.3 s"):
+        await bench.live.reboot(bench.wanted, ignore, 0.3, hard=True)
+    # The host tells nothing of its starts: its engine has to be seen gone.
+    bench.host.up = False
+    with pytest.raises(HostError, match=r"its host was not back in 0.3 s"):
+        await bench.live.reboot(bench.wanted, ignore, 0.3, hard=True)

@@ -49,8 +49,8 @@ def container(wanted: ContainerSpec, number: int, found: dict[str, Any]) -> Cont
     spec = {**wanted.fields(), **found.get("spec", {})}
     for name in found.get("without", ()):
         del spec[name]
-    running = found.get("running", True)
-    return Container(f"{number:064x}", found["name"], running, PULLED.id, spec)
+    state = "running" if found.get("running", True) else "exited"
+    return Container(f"{number:064x}", found["name"], state, PULLED.id, spec)
 
 
 def words(action: Action) -> str:

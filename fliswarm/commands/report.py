@@ -1,0 +1,124 @@
+"""How nodes are, as keywords of the actor protocol; the board says it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fliswarm.commands.context import Context
+from fliswarm.fleet.node import LiveNode
+from fliswarm.model import CERTIFICATE_DAYS, NodeStatus
+
+
+async def report(
+    context: Context, nodes: Sequence[LiveNode], *, detail: bool = False
+) -> None:
+    """Look at nodes, and tell how each is."""
+    for found in await context.fleet.status(nodes, detail=detail):
+        _node(context, found)
+        _certificate(context, found, detail=detail)
+        _trouble(context, found.node.name)
+        if detail:
+            _detail(context, found)
+
+
+def report_disabled(context: Context, names: Sequence[str]) -> None:
+    """Tell of each of these nodes that is disabled who wanted it so, when and why."""
+    for name in names:
+        standing = context.fleet.roster.standing(name)
+        if not standing.enabled:
+            who, why = standing.by, standing.reason
+            context.call.info(disabled=[name, who, standing.since or "NA", why])
+
+
+def report_leavings(context: Context) -> None:
+    """Tell what of ours may run where the configuration has no node any more."""
+    for leaving in context.fleet.leavings:
+        node = leaving.node
+        context.call.warning(
+            text=f"A container of {node.name} may still run on {node.engine}, which "
+            "no node has any more; remedy: fliswarm remove --left"
+        )
+        context.call.info(left=[node.name, node.engine])
+    for name in context.fleet.journal.unreadable:
+        context.call.warning(
+            text=f"What was noted of a change of {name} cannot be read; see the log."
+        )
+
+
+def _node(context: Context, found: NodeStatus) -> None:
+    call, node = context.call, found.node
+    if not found.host_alive:
+        call.warning(text=f"Node {node.host} is not pinging back.")
+    elif not found.engine_alive:
+        call.warning(text=f"Docker client on node {node.host} is not connected.")
+    alive = [found.host_alive, found.engine_alive]
+    call.info(node=[node.name, node.host, node.engine, *alive])
+    if not found.engine_alive:
+        return
+    if found.container is None:
+        state = f" ({found.found.name} is {found.found.state})" if found.found else ""
+        call.warning(text=f"No containers running on {node.host}{state}.")
+    short_id = found.container.short_id if found.container else "NA"
+    call.debug(container=[node.name, short_id])
+    for volume in context.fleet.desired.volumes:
+        there = found.volumes.get(volume.name, False)
+        if not there:
+            call.warning(text=f"Volume {volume.name} not present in {node.name}.")
+        device = volume.options["device"] if there else "NA"
+        call.debug(volume=[node.name, volume.name, there, device])
+    for stranger in found.strangers:
+        call.warning(
+            text=f"{node.name}: {stranger.name} is {stranger.state} on its engine; it "
+            f"was made for {stranger.node}. Remedy: fliswarm reconnect -n {node.name}"
+        )
+
+
+def _certificate(context: Context, found: NodeStatus, *, detail: bool) -> None:
+    if found.certificate_ends is None:
+        return
+    name = found.node.name
+    left = (found.certificate_ends - datetime.now(UTC)).days
+    day = found.certificate_ends.date().isoformat()
+    if left < CERTIFICATE_DAYS:
+        when = f"in {left} days, on {day}" if left >= 0 else f"on {day}"
+        text = (
+            f"A certificate between the controller and {name} ends {when}:"
+            " fliswarm provision renews it."
+        )
+        context.call.warning(text=text)
+    if detail:
+        context.call.info(certificate=[name, day, left])
+
+
+def _trouble(context: Context, name: str) -> None:
+    unfinished = context.fleet.board.state(name).unfinished
+    if unfinished is not None:
+        context.call.warning(
+            text=f"{name}: {unfinished.change} was cut off at {unfinished.step} and "
+            f"is not undone yet: {unfinished.reason}"
+        )
+
+
+def _detail(context: Context, found: NodeStatus) -> None:
+    """Tell what the original does not, with the age of what is known in seconds."""
+    call, name = context.call, found.node.name
+    state = context.fleet.board.state(name)
+    image = context.fleet.desired.image_reference
+    call.info(image=[name, image, found.digest or "NA"])
+    call.info(
+        camera=[name, found.camera_up, _age(state.camera.since), found.camera_problem]
+    )
+    call.info(engine=[name, found.engine_alive, _age(state.looked), found.problem])
+    last = state.status.found if state.status is not None else None
+    call.info(state=[name, last.state if last else "none", last.name if last else "NA"])
+    change = context.fleet.journal.busy(name)
+    if change is not None:
+        call.info(change=[name, change, state.step])
+
+
+def _age(since: float | None) -> float | None:
+    if since is None:
+        return None
+    return round(asyncio.get_running_loop().time() - since, 1)

@@ -13,7 +13,14 @@ from fliswarm.model.desired import (
     TlsFiles,
     Volume,
 )
-from fliswarm.model.observed import Container, Image, NodeStatus, Observation
+from fliswarm.model.observed import (
+    Container,
+    Image,
+    NodeStatus,
+    Observation,
+    Pulled,
+    PullProgress,
+)
 
 __all__ = [
     "CERTIFICATE_DAYS",
@@ -29,6 +36,8 @@ __all__ = [
     "NodeStatus",
     "Observation",
     "Power",
+    "PullProgress",
+    "Pulled",
     "TlsFiles",
     "Volume",
 ]

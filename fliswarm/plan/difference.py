@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from fliswarm.model import Container, ContainerSpec, Observation, Volume
 
+STARTABLE = ("created", "exited", "paused")
+"""States from which a start brings a container back. One that restarts again and again
+is started already, and one that is half removed never will be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -121,14 +125,14 @@ def plan(wanted: ContainerSpec, seen: Observation, *, force: bool = False) -> Pl
     differences += changed
     actions: list[Action] = [CreateVolume(volume) for volume in volumes]
     others = tuple(c for c in seen.containers if c is not current)
-    if current is None or force or any(d.field != "running" for d in changed):
+    if current is None or force or not _will_do(current, changed):
         actions.append(ReplaceContainer((*([current] if current else []), *others)))
     else:
         if not current.running:
             actions.append(StartContainer(current))
         actions += [RemoveContainer(container) for container in others]
-    wanted_volumes = {volume.docker_name for volume in wanted.volumes}
-    actions += [RemoveVolume(name) for name in sorted(seen.volumes - wanted_volumes)]
+    needed = {volume.docker_name for volume in wanted.volumes}
+    actions += [RemoveVolume(name) for name in sorted(_unused(seen) - needed)]
     return Plan(wanted.node, tuple(differences), tuple(actions))
 
 
@@ -137,7 +141,7 @@ def removal(seen: Observation) -> Plan:
     containers = (
         Difference(f"containers/{c.name}", None, c.short_id) for c in seen.containers
     )
-    volumes = sorted(seen.volumes)
+    volumes = sorted(_unused(seen))
     return Plan(
         seen.node,
         (*containers, *(Difference(f"volumes/{name}", None, name) for name in volumes)),
@@ -146,6 +150,17 @@ def removal(seen: Observation) -> Plan:
             *(RemoveVolume(name) for name in volumes),
         ),
     )
+
+
+def _unused(seen: Observation) -> frozenset[str]:
+    """Return the volumes of ours that no other node on the same engine mounts."""
+    return seen.volumes.difference(*(other.volumes for other in seen.others))
+
+
+def _will_do(current: Container, differences: list[Difference]) -> bool:
+    """Return whether a container is as wanted, but for a start that it may need."""
+    startable = current.running or current.state in STARTABLE
+    return startable and all(d.field == "state" for d in differences)
 
 
 def _container(
@@ -161,5 +176,5 @@ def _container(
     if seen.image is not None and seen.image.id != current.image_id:
         differences.append(Difference("image_id", seen.image.id, current.image_id))
     if not current.running:
-        differences.append(Difference("running", wanted=True, found=False))
+        differences.append(Difference("state", "running", current.state))
     return differences

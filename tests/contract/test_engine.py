@@ -104,7 +104,7 @@ async def _memory() -> AsyncIterator[Bench]:
 
 async def _docker(address: str) -> AsyncIterator[Bench]:
     image = os.environ["FLISWARM_TEST_IMAGE"]
-    engines = DockerEngines(threads=2)
+    engines = DockerEngines()
     folder = Path(os.environ.get("FLISWARM_TEST_TLS", "."))
     tls = TlsFiles(
         *(folder / f for f in ("ca.pem", "controller.pem", "controller.key"))
@@ -132,7 +132,6 @@ async def _docker(address: str) -> AsyncIterator[Bench]:
             client.remove_container(container, force=True)
         bench.engine.close()
         other.close()
-        engines.close()
 
 
 NO_ENGINE = "no engine is given: set FLISWARM_TEST_ENGINE and FLISWARM_TEST_IMAGE"
@@ -300,9 +299,8 @@ async def test_the_twin_that_is_down() -> None:
 
 @pytest.fixture
 def engines() -> Iterator[DockerEngines]:
-    engines = DockerEngines(threads=1)
+    engines = DockerEngines()
     yield engines
-    engines.close()
 
 
 async def test_a_host_that_refuses_is_alive(engines: DockerEngines) -> None:

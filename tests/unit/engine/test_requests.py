@@ -29,7 +29,6 @@ async def door(stand_in: StandIn) -> AsyncIterator[Engine]:
     engine = engines(Node("gfa1", "127.0.0.1", address))
     yield engine
     engine.close()
-    engines.close()
 
 
 @pytest.mark.parametrize("privileged", [True, False])

@@ -25,6 +25,8 @@ def answer(name: str, path: str) -> tuple[int, Any]:
         return 200, None
     if path == "/version":
         return 200, {"ApiVersion": "1.41", "Version": "20.10.24"}
+    if path == "/info":
+        return 200, {"ID": name}
     if path == "/containers/json":
         return 200, [
             {

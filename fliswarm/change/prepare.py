@@ -15,7 +15,7 @@ async def pull(world: World) -> None:
     name, image, tell = world.node.name, world.wanted.image, world.tell
 
     def progressed(so_far: PullProgress) -> None:
-        done, total = so_far.done, so_far.total
+        done, total = so_far.done_bytes, so_far.total_bytes
         tell(facts.PullProgressed(node=name, image=image, done=done, total=total))
 
     tell(facts.StepBegan(node=name, change="reconnect", step="Pull", image=image))

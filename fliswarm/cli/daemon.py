@@ -82,7 +82,6 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
         await service.run(socket)
 
     asyncio.run(run())
-    engines.close()
     hosts.close()
     # Threads may still wait for engines that do not answer; nothing waits for them.
     logging.shutdown()

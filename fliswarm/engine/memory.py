@@ -7,10 +7,12 @@ cannot be removed, an image must be known, an engine that is down refuses all.
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
     Container,
@@ -22,15 +24,35 @@ from fliswarm.model import (
     Volume,
 )
 
+STATES = (
+    "created",
+    "running",
+    "paused",
+    "restarting",
+    "removing",
+    "exited",
+    "dead",
+)
+"""Docker's words for how a container is."""
 
-@dataclass
-class _Stored:
-    """A container in the twin; ``node`` is empty for a foreign one."""
+ALIVE = ("running", "paused", "restarting")
+"""States that a stop ends; of the others it changes nothing."""
 
-    container: Container
-    node: str | None
-    volumes: tuple[str, ...] = ()
-    log: str = ""
+
+class MemoryDaemon:
+    """What one Docker Engine has, whoever asks: containers, images, volumes of ours."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, Container] = {}
+        self.images: dict[str, Image] = {}
+        self.volumes: set[str] = set()
+        self.logs: dict[str, str] = {}
+        self.identity = str(uuid.uuid4())
+        self._ids = itertools.count(1)
+
+    def new_id(self) -> str:
+        """Return an id that no container has had."""
+        return f"{next(self._ids):064x}"
 
 
 @dataclass
@@ -45,165 +67,197 @@ class MemoryEngine:
         Images that can be pulled, by their full name.
     up, registry_up
         Whether the engine and the registry answer; may be changed at any time.
+    daemon
+        What it has. Two nodes on one engine share it.
+    on_call
+        Is told each call before it changes anything, in the words of ``calls``, and
+        again with ``done: `` before them when it has. What it raises is raised by the
+        call: a power cut, a kill, an engine that ends.
     """
 
     node: str
     registry: dict[str, Image] = field(default_factory=dict)
     up: bool = True
     registry_up: bool = True
+    daemon: MemoryDaemon = field(default_factory=MemoryDaemon)
+    on_call: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         self.calls: list[str] = []
         self.certificate_ends: datetime | None = None
-        self._images: dict[str, Image] = {}
-        self._volumes: set[str] = set()
-        self._stored: dict[str, _Stored] = {}
-        self._ids = itertools.count(1)
 
     def add_foreign(self, name: str) -> str:
         """Put a container of someone else on the engine; return its id."""
-        return self._store(
-            Container(self._id(), name, "running", "sha256:foreign"), None
-        )
+        made = Container(self.daemon.new_id(), name, "running", "sha256:foreign")
+        self.daemon.containers[made.id] = made
+        return made.id
 
     def has(self, container: str) -> bool:
         """Whether a container, by id, exists."""
-        return container in self._stored
+        return container in self.daemon.containers
+
+    def set_state(self, container: str, state: str) -> None:
+        """Let a container, by id, be in a state, as if something had happened to it."""
+        assert state in STATES
+        self._change(container, state=state)
 
     async def ping(self) -> None:
         """See `Engine.ping`."""
-        self._call("ping")
+        self._begin("ping")
 
     async def observe(
         self, wanted: ContainerSpec, *, image: bool = True
     ) -> Observation:
         """See `Engine.observe`."""
-        self._call("observe")
-        stored = self._stored.values()
-        ours = tuple(s.container for s in stored if s.node == wanted.node)
+        self._begin("observe")
+        found = self.daemon.containers.values()
         foreign = (
-            s.container.id
-            for s in stored
-            if s.node is None and s.container.name == wanted.name
+            container.id
+            for container in found
+            if container.node != wanted.node and container.name == wanted.name
         )
         return Observation(
             wanted.node,
-            ours,
-            frozenset(self._volumes),
-            self._images.get(wanted.image) if image else None,
+            tuple(c for c in found if c.node == wanted.node),
+            frozenset(self.daemon.volumes),
+            self.daemon.images.get(wanted.image) if image else None,
             next(foreign, None),
-            tuple(s.container for s in stored if s.node not in (None, wanted.node)),
+            tuple(c for c in found if c.node and c.node != wanted.node),
         )
 
     async def identity(self) -> str:
         """See `Engine.identity`."""
-        self._call("identity")
-        return f"memory {id(self)}"
+        self._begin("identity")
+        return self.daemon.identity
 
     async def digest(self, image: str) -> str | None:
         """See `Engine.digest`."""
-        self._call(f"digest {image}")
-        if self.registry_up and image in self.registry:
-            return self.registry[image].digest
-        raise ImageUnavailableError(self.node, f"image {image} is not to be had")
+        self._begin(f"digest {image}")
+        problem = self._registry_problem(image)
+        if problem is not None:
+            raise ImageUnavailableError(self.node, f"image {image}: {problem}")
+        return self.registry[image].digest
 
-    async def pull(
-        self, image: str, on_progress: Callable[[PullProgress], None] = lambda _: None
-    ) -> Pulled:
+    async def pull(self, image: str, on_progress: OnProgress = ignore) -> Pulled:
         """See `Engine.pull`."""
-        self._call(f"pull {image}")
-        problem = None
-        if self.registry_up and image in self.registry:
-            self._images[image] = self.registry[image]
-        else:
-            problem = "the registry does not have it"
-        if image not in self._images:
-            raise ImageUnavailableError(self.node, f"image {image} is not to be had")
-        return Pulled(self._images[image], problem)
+        call = self._begin(f"pull {image}")
+        problem = self._registry_problem(image)
+        if problem is None:
+            on_progress(PullProgress(1, 1, 1, 1))
+            self.daemon.images[image] = self.registry[image]
+        if image not in self.daemon.images:
+            raise ImageUnavailableError(
+                self.node, f"image {image} is not to be had: {problem}"
+            )
+        self._end(call)
+        return Pulled(self.daemon.images[image], problem)
 
     async def create_volume(self, volume: Volume) -> None:
         """See `Engine.create_volume`."""
-        self._call(f"create volume {volume.docker_name}")
-        self._volumes.add(volume.docker_name)
+        call = self._begin(f"create volume {volume.docker_name}")
+        self.daemon.volumes.add(volume.docker_name)
+        self._end(call)
 
     async def remove_volume(self, docker_name: str) -> None:
         """See `Engine.remove_volume`."""
-        self._call(f"remove volume {docker_name}")
-        if any(docker_name in stored.volumes for stored in self._stored.values()):
+        call = self._begin(f"remove volume {docker_name}")
+        if any(docker_name in c.volumes for c in self.daemon.containers.values()):
             raise EngineError(self.node, f"volume {docker_name} is in use")
-        if docker_name not in self._volumes:
+        if docker_name not in self.daemon.volumes:
             raise EngineError(self.node, f"no such volume: {docker_name}")
-        self._volumes.remove(docker_name)
+        self.daemon.volumes.remove(docker_name)
+        self._end(call)
 
     async def run(self, wanted: ContainerSpec) -> str:
         """See `Engine.run`."""
-        self._call(f"run {wanted.name}")
-        if any(s.container.name == wanted.name for s in self._stored.values()):
-            raise EngineError(self.node, f"the name {wanted.name} is in use")
-        if wanted.image not in self._images:
+        call = self._begin(f"run {wanted.name}")
+        self._free(wanted.name)
+        if wanted.image not in self.daemon.images:
             raise ImageUnavailableError(self.node, f"no such image: {wanted.image}")
-        container = Container(
-            self._id(),
+        made = Container(
+            self.daemon.new_id(),
             wanted.name,
-            state="running",
-            node=wanted.node,
-            image_id=self._images[wanted.image].id,
-            spec=wanted.fields(),
+            "running",
+            self.daemon.images[wanted.image].id,
+            wanted.fields(),
+            wanted.node,
+            frozenset(volume.docker_name for volume in wanted.volumes),
         )
-        volumes = tuple(volume.docker_name for volume in wanted.volumes)
-        return self._store(container, wanted.node, volumes)
+        self.daemon.containers[made.id] = made
+        self._end(call)
+        return made.id
 
     async def start(self, container: str) -> None:
         """See `Engine.start`."""
-        self._call("start")
-        self._change(container, state="running")
+        call = self._begin("start")
+        found = self._get(container)
+        if found.state in ("removing", "dead"):
+            raise EngineError(
+                self.node, "container is marked for removal and cannot be started"
+            )
+        if found.state != "restarting":
+            self._change(container, state="running")
+        self._end(call)
 
     async def stop(self, container: str, grace: float) -> None:
         """See `Engine.stop`."""
-        self._call(f"stop {grace:g}")
-        self._change(container, state="exited")
+        call = self._begin(f"stop {grace:g}")
+        if self._get(container).state in ALIVE:
+            self._change(container, state="exited")
+        self._end(call)
 
     async def rename(self, container: str, name: str) -> None:
         """See `Engine.rename`."""
-        self._call(f"rename {name}")
-        if any(s.container.name == name for s in self._stored.values()):
-            raise EngineError(self.node, f"the name {name} is in use")
+        call = self._begin(f"rename {name}")
+        self._free(name)
         self._change(container, name=name)
+        self._end(call)
 
     async def remove(self, container: str) -> None:
         """See `Engine.remove`."""
-        self._call("remove")
+        call = self._begin("remove")
         self._get(container)
-        del self._stored[container]
+        del self.daemon.containers[container]
+        self._end(call)
 
     async def logs(self, container: str, lines: int) -> str:
         """See `Engine.logs`."""
-        self._call("logs")
-        log = self._get(container).log.splitlines(keepends=True)
+        self._begin("logs")
+        self._get(container)
+        log = self.daemon.logs.get(container, "").splitlines(keepends=True)
         return "".join(log[-lines:])
 
     def close(self) -> None:
         """See `Engine.close`."""
 
-    def _call(self, call: str) -> None:
+    def _begin(self, call: str) -> str:
         if not self.up:
             raise EngineUnreachableError(self.node, "the engine does not answer")
         self.calls.append(call)
+        if self.on_call is not None:
+            self.on_call(call)
+        return call
 
-    def _id(self) -> str:
-        return f"{next(self._ids):064x}"
+    def _end(self, call: str) -> None:
+        if self.on_call is not None:
+            self.on_call(f"done: {call}")
 
-    def _store(
-        self, container: Container, node: str | None, volumes: tuple[str, ...] = ()
-    ) -> str:
-        self._stored[container.id] = _Stored(container, node, volumes)
-        return container.id
+    def _registry_problem(self, image: str) -> str | None:
+        if not self.registry_up:
+            return "its registry does not answer"
+        if image not in self.registry:
+            return "its registry does not have it"
+        return None
 
-    def _get(self, container: str) -> _Stored:
-        if container not in self._stored:
+    def _free(self, name: str) -> None:
+        if any(c.name == name for c in self.daemon.containers.values()):
+            raise EngineError(self.node, f"the name {name} is in use")
+
+    def _get(self, container: str) -> Container:
+        if container not in self.daemon.containers:
             raise EngineError(self.node, f"no such container: {container[:12]}")
-        return self._stored[container]
+        return self.daemon.containers[container]
 
     def _change(self, container: str, **changes: object) -> None:
-        stored = self._get(container)
-        stored.container = replace(stored.container, **changes)  # type: ignore[arg-type]
+        changed = replace(self._get(container), **changes)  # type: ignore[arg-type]
+        self.daemon.containers[container] = changed

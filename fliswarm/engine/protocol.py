@@ -15,12 +15,20 @@ from fliswarm.model import (
     Volume,
 )
 
+OnProgress = Callable[[PullProgress], None]
+"""Is told how far a pull is, in the event loop's thread, at most once a second."""
+
+
+def ignore(_: PullProgress) -> None:
+    """Take a pull's progress, and do nothing."""
+
 
 class Engine(Protocol):
     """The Docker Engine of one node.
 
     Every method raises `fliswarm.errors.EngineError`; when nothing answered in time,
-    its subclass `fliswarm.errors.EngineUnreachableError`.
+    its subclass `fliswarm.errors.EngineUnreachableError`. A call whose caller is
+    cancelled, or has no more patience, asks nothing more of the engine.
 
     Attributes
     ----------
@@ -46,12 +54,21 @@ class Engine(Protocol):
         """Return what the engine calls itself, whatever its address is."""
 
     async def digest(self, image: str) -> str | None:
-        """Return the digest that the registry has for an image now."""
+        """Return the digest that a registry has for an image's name at this moment.
 
-    async def pull(
-        self, image: str, on_progress: Callable[[PullProgress], None] = lambda _: None
-    ) -> Pulled:
-        """Bring an image from its registry, or take the local copy when that is down.
+        The node's engine asks the registry, and pulls nothing. ``None`` is the answer
+        of a registry that has the image and tells no digest.
+
+        Raises
+        ------
+        fliswarm.errors.ImageUnavailableError
+            When the registry does not tell, with the reason.
+        """
+
+    async def pull(self, image: str, on_progress: OnProgress = ignore) -> Pulled:
+        """Bring an image from its registry, or take the node's own copy.
+
+        It may take as long as it takes, while it goes on.
 
         Raises
         ------
@@ -60,7 +77,7 @@ class Engine(Protocol):
         """
 
     async def create_volume(self, volume: Volume) -> None:
-        """Make a volume with our label."""
+        """Make a volume with our label, or do nothing when there is one."""
 
     async def remove_volume(self, docker_name: str) -> None:
         """Remove a volume; the data it mounts are elsewhere, and stay."""
@@ -69,10 +86,14 @@ class Engine(Protocol):
         """Make and start a container with our labels; return its id."""
 
     async def start(self, container: str) -> None:
-        """Start a container that exists, by id."""
+        """Start a container that exists, by id; a paused one goes on."""
 
     async def stop(self, container: str, grace: float) -> None:
-        """Ask a container to end, by id; kill it after ``grace`` seconds."""
+        """Ask a container to end, by id; kill it after ``grace`` seconds.
+
+        One that is paused goes on for that; one that is restarted again and again is
+        not restarted any more.
+        """
 
     async def rename(self, container: str, name: str) -> None:
         """Give a container, by id, another name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,8 +22,42 @@ NOT_YET_VALID = 9
 EXPIRED = 10
 
 
-def context(files: TlsFiles) -> ssl.SSLContext:
-    """Return what makes connections with these files, as they are at this moment."""
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What was made of `TlsFiles`: how to connect, and when our certificate ends."""
+
+    context: ssl.SSLContext
+    ends: datetime | None
+
+
+class CredentialStore:
+    """Reads files when they are new or renewed, and not for each connection.
+
+    To read them takes milliseconds, which hundreds of nodes with the same files would
+    take from the event loop one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[TlsFiles, tuple[list[int], Credentials]] = {}
+
+    def get(self, files: TlsFiles) -> Credentials:
+        """Return what the files are good for, as they are at this moment.
+
+        Raises
+        ------
+        OSError
+            When they cannot be read, or are of another kind.
+        """
+        paths = (files.ca, files.cert, files.key)
+        times = [path.stat().st_mtime_ns for path in paths]
+        known = self._made.get(files)
+        if known is None or known[0] != times:
+            known = times, Credentials(_context(files), _own_end(files))
+            self._made[files] = known
+        return known[1]
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
     made = ssl.create_default_context(cafile=files.ca)
     # Python 3.13 wants extensions that the certificates of an own authority, made with
     # the commands of Docker's documentation, have not. The file is a site's own choice.
@@ -32,21 +67,25 @@ def context(files: TlsFiles) -> ssl.SSLContext:
     return made
 
 
-def end(shown: Mapping[str, Any] | None, files: TlsFiles) -> datetime | None:
+def _own_end(files: TlsFiles) -> datetime | None:
+    # Looked at with the first connection, not by each command of the CLI.
+    from cryptography import x509
+
+    with suppress(OSError, ValueError):
+        own = x509.load_pem_x509_certificate(files.cert.read_bytes())
+        return own.not_valid_after_utc
+    return None
+
+
+def end(shown: Mapping[str, Any] | None, ours: Credentials) -> datetime | None:
     """Return when the first of two certificates ends: the one shown, and our own.
 
     ``shown`` is as the ssl module decodes it.
     """
-    # Looked at with the first connection, not by each command of the CLI.
-    from cryptography import x509
-
-    ends = []
+    ends = [] if ours.ends is None else [ours.ends]
     if shown and "notAfter" in shown:
         seconds = ssl.cert_time_to_seconds(shown["notAfter"])
         ends.append(datetime.fromtimestamp(seconds, UTC))
-    with suppress(OSError, ValueError):
-        own = x509.load_pem_x509_certificate(files.cert.read_bytes())
-        ends.append(own.not_valid_after_utc)
     return min(ends, default=None)
 
 

@@ -11,10 +11,13 @@ from fliswarm.model.desired import Node
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of ours, as its engine shows it.
+    """A container, as its engine shows it.
 
-    ``spec`` holds the values of `ContainerSpec.fields` it was made from; ``image_id``
-    is the image's content address on that engine.
+    ``state`` is one of Docker's: created, running, paused, restarting, removing,
+    exited, dead. ``spec`` holds the values of `ContainerSpec.fields` it was made from;
+    ``image_id`` is the image's content address on that engine; ``node`` names whose
+    it is, and is empty for one of somebody else; ``volumes`` are those it mounts, by
+    their Docker names.
     """
 
     id: str
@@ -23,21 +26,22 @@ class Container:
     image_id: str
     spec: Mapping[str, object] = field(default_factory=dict)
     node: str = ""
-
-    @property
-    def running(self) -> bool:
-        """Whether its program runs."""
-        return self.state == "running"
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether nothing of it is alive."""
-        return self.state in ("created", "exited", "dead")
+    volumes: frozenset[str] = frozenset()
 
     @property
     def short_id(self) -> str:
         """The first twelve digits, as Docker prints them."""
         return self.id[:12]
+
+    @property
+    def running(self) -> bool:
+        """Whether its program runs: a paused one does not, a restarting one may."""
+        return self.state == "running"
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of it is alive, so that it need not be stopped."""
+        return self.state in ("created", "exited", "dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,34 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a pull is: bytes, and layers that are whole, of those known so far."""
+
+    done_bytes: int
+    total_bytes: int
+    done_layers: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image that is on its node now.
+
+    ``problem`` says why it did not come from its registry: the node's own copy serves.
+    """
+
+    image: Image
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What one engine has of ours: containers, volumes by their Docker names.
 
-    ``image`` is the wanted image, when the engine has it. ``foreign`` is the id of a
-    container that has the name ours should have and was made by someone else; it is
-    never touched.
+    ``containers`` are the node's own, ``others`` those of ours that belong to other
+    nodes; volumes belong to whoever mounts them. ``image`` is the wanted image, when
+    the engine has it. ``foreign`` is the id of a container that has the name ours
+    should have and is not the node's; it is never touched.
     """
 
     node: str
@@ -63,22 +89,6 @@ class Observation:
     image: Image | None = None
     foreign: str | None = None
     others: tuple[Container, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """An image on a node; ``problem`` is why its registry was not where it is from."""
-
-    image: Image
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PullProgress:
-    """How much of an image is on the node, in bytes."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from fliswarm.model import Container, ContainerSpec, Observation, Volume
 
-STARTS = frozenset({"created", "exited", "paused"})
-"""States of a container in which it can be started as it is."""
+STARTABLE = ("created", "exited", "paused")
+"""States from which a start brings a container back. One that restarts again and again
+is started already, and one that is half removed never will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +147,11 @@ def plan(
     actions: list[Action] = [CreateVolume(volume) for volume in volumes]
     # Whoever else of ours is alive there may hold the camera and its port.
     alone = all(container.at_rest for container in others)
-    starts = current is not None and current.state in STARTS and alone
+    starts = current is not None and current.state in STARTABLE and alone
     if (
         current is None
         or force
-        or any(d.field != "running" for d in changed)
+        or any(d.field != "state" for d in changed)
         or not (current.running or starts)
     ):
         actions.append(ReplaceContainer((*([current] if current else []), *others)))
@@ -158,8 +159,9 @@ def plan(
         if not current.running:
             actions.append(StartContainer(current))
         actions += [RemoveContainer(container) for container in others]
-    wanted_volumes = {volume.docker_name for volume in wanted.volumes}
-    actions += [RemoveVolume(name) for name in sorted(seen.volumes - wanted_volumes)]
+    needed = {volume.docker_name for volume in wanted.volumes}
+    unused = sorted(_unused(seen, neighbours) - needed)
+    actions += [RemoveVolume(name) for name in unused]
     return Plan(wanted.node, tuple(differences), tuple(actions))
 
 
@@ -169,6 +171,12 @@ def _others(
     """Return our containers that nothing wants: of this node, or of one that left."""
     own = (container for container in seen.containers if container is not current)
     return (*own, *_left(seen, neighbours))
+
+
+def _unused(seen: Observation, neighbours: Collection[str]) -> frozenset[str]:
+    """Return the volumes of ours that no other node of the engine mounts."""
+    theirs = (other.volumes for other in seen.others if other.node in neighbours)
+    return seen.volumes.difference(*theirs)
 
 
 def _left(seen: Observation, neighbours: Collection[str]) -> Iterator[Container]:
@@ -181,7 +189,7 @@ def removal(seen: Observation, neighbours: Collection[str] = ()) -> Plan:
     differences = (
         Difference(f"containers/{c.name}", None, c.short_id) for c in containers
     )
-    volumes = sorted(seen.volumes)
+    volumes = sorted(_unused(seen, neighbours))
     return Plan(
         seen.node,
         (*differences, *(Difference(f"volumes/{v}", None, v) for v in volumes)),
@@ -212,7 +220,7 @@ def _container(
     elif image is not None and published not in (None, image.digest):
         differences.append(Difference("image_digest", published, image.digest))
     if not current.running:
-        differences.append(Difference("running", wanted=True, found=False))
+        differences.append(Difference("state", "running", current.state))
     elif silent is not None:
         differences.append(Difference("camera", "one that answers", silent))
     return differences

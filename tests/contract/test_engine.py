@@ -1,8 +1,9 @@
-"""What every engine keeps, the twin in memory and the real one alike.
+"""What every engine keeps: the twin in memory, and the real one's door to any engine.
 
-The real one is used when ``FLISWARM_TEST_ENGINE`` is its address and
-``FLISWARM_TEST_IMAGE`` the full name of an image on it that has ``/bin/sh``. For
-``https://...``, ``FLISWARM_TEST_TLS`` is a folder with ``ca.pem``, ``controller.pem``,
+The door is tried on an engine over HTTP that keeps the rules of a real one. A real one
+is used besides when ``FLISWARM_TEST_ENGINE`` is its address and ``FLISWARM_TEST_IMAGE``
+the full name of an image on it that has ``/bin/sh``. For ``https://...``,
+``FLISWARM_TEST_TLS`` is a folder with ``ca.pem``, ``controller.pem``,
 ``controller.key``. Containers and volumes of the tests carry names of their own and are
 taken away again.
 """
@@ -13,16 +14,17 @@ import asyncio
 import gc
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from fliswarm.engine import Engine
-from fliswarm.engine.docker import DockerEngines
-from fliswarm.engine.memory import MemoryEngine
+from fliswarm.engine.docker import DockerEngine, DockerEngines
+from fliswarm.engine.memory import STATES, MemoryDaemon, MemoryEngine
 from fliswarm.errors import (
     EngineError,
     EngineUnreachableError,
@@ -37,24 +39,137 @@ from fliswarm.model import (
     TlsFiles,
     Volume,
 )
-from fliswarm.plan.difference import plan
+from fliswarm.plan.difference import (
+    CreateVolume,
+    Plan,
+    RemoveContainer,
+    RemoveVolume,
+    ReplaceContainer,
+    StartContainer,
+    plan,
+    removal,
+)
+from tests.unit.support.engine import FakeEngine
 from tests.unit.support.site import free_port
+from tests.unit.support.wait import until
+
+T = TypeVar("T")
 
 ADDRESS = os.environ.get("FLISWARM_TEST_ENGINE")
 
 GRACE = 1.0
 
-PrepareForeign = Callable[[str], Awaitable[str]]
+
+class Rig:
+    """What makes an engine under test what a test needs; this one is the twin."""
+
+    image = "hub:5000/sdss/flicamera:latest"
+    states: tuple[str, ...] = STATES
+
+    def __init__(self) -> None:
+        self.daemon = MemoryDaemon()
+        self.registry = {self.image: Image("sha256:one", "sha256:digest-one")}
+        self.engines: list[MemoryEngine] = []
+
+    def face(self, node: str) -> Engine:
+        """Return the engine as one node has it."""
+        engine = MemoryEngine(node, self.registry, daemon=self.daemon)
+        self.engines.append(engine)
+        return engine
+
+    async def foreign(self, name: str) -> str:
+        """Make a container of somebody else; return its id."""
+        return self.engines[0].add_foreign(name)
+
+    async def set_state(self, container: str, state: str) -> None:
+        """Let a container be in a state."""
+        self.engines[0].set_state(container, state)
+
+    async def registry_ends(self) -> None:
+        """Let the registry answer no more."""
+        for engine in self.engines:
+            engine.registry_up = False
+
+
+class HttpRig(Rig):
+    """The real one's door, and an engine over HTTP behind it."""
+
+    def __init__(self, fake: FakeEngine) -> None:
+        self.fake = fake
+        fake.registry[self.image] = Image("sha256:one", "sha256:digest-one")
+        self.made: list[Engine] = []
+        self.connect = DockerEngines()
+
+    def face(self, node: str) -> Engine:
+        engine = self.connect(Node(node, "127.0.0.1", self.fake.address))
+        self.made.append(engine)
+        return engine
+
+    async def foreign(self, name: str) -> str:
+        self.fake.images["theirs"] = Image("sha256:theirs")
+        _, made = self.fake._create(name, {"Image": "theirs"})
+        assert isinstance(made, dict)
+        return str(made["Id"])
+
+    async def set_state(self, container: str, state: str) -> None:
+        self.fake.containers[container]["State"] = state
+
+    async def registry_ends(self) -> None:
+        self.fake.problem = "dial tcp: connection refused"
+
+
+class DockerRig(Rig):
+    """A real engine."""
+
+    # There is no way to bring about the others at will.
+    states = ("running", "paused", "exited")
+
+    def __init__(self, address: str) -> None:
+        self.image = os.environ["FLISWARM_TEST_IMAGE"]
+        folder = Path(os.environ.get("FLISWARM_TEST_TLS", "."))
+        files = ("ca.pem", "controller.pem", "controller.key")
+        tls = TlsFiles(*(folder / name for name in files))
+        self.node = Node("d", "here", address, tls=tls if "https" in address else None)
+        self.connect = DockerEngines()
+        self.made: list[DockerEngine] = []
+        self.theirs: list[str] = []
+
+    def face(self, node: str) -> Engine:
+        engine = self.connect(replace(self.node, name=node))
+        self.made.append(engine)
+        return engine
+
+    async def _do(self, act: Callable[[Any], T]) -> T:
+        """Do with the SDK what the program has no word for."""
+        return await self.made[0]._call(60, act)
+
+    async def foreign(self, name: str) -> str:
+        made = await self._do(
+            lambda api: api.create_container(self.image, ["sleep", "600"], name=name)
+        )
+        self.theirs.append(made["Id"])
+        return str(made["Id"])
+
+    async def set_state(self, container: str, state: str) -> None:
+        if state == "paused":
+            await self._do(lambda api: api.pause(container))
+        elif state == "exited":
+            await self._do(lambda api: api.stop(container, timeout=1))
+
+    async def clear(self) -> None:
+        for container in self.theirs:
+            await self.made[0].remove(container)
 
 
 class Bench:
     """An engine under test and what is wanted of it; all names are its own."""
 
-    def __init__(self, engine: Engine, image: str, foreign: PrepareForeign) -> None:
+    def __init__(self, rig: Rig) -> None:
         self.mark = f"fliswarm-test-{secrets.token_hex(4)}"
-        self.engine = engine
-        self.image = image
-        self.foreign = foreign
+        self.rig = rig
+        self.engine = rig.face(self.mark)
+        self.image = rig.image
+        self.foreign = rig.foreign
         # A bind of a folder that every host has, and nothing is written to.
         self.volume = Volume(
             self.mark, "local", {"type": "none", "o": "bind", "device": "/srv"}
@@ -62,7 +177,7 @@ class Bench:
         self.wanted = ContainerSpec(
             name=f"{self.mark}-a",
             node=self.mark,
-            image=image,
+            image=rig.image,
             environment={"ACTOR_NAME": "a"},
             volumes=(self.volume,),
             privileged=False,
@@ -93,47 +208,30 @@ class Bench:
 
 
 async def _memory() -> AsyncIterator[Bench]:
-    image = "hub:5000/sdss/flicamera:latest"
-    twin = MemoryEngine("memory", {image: Image("sha256:one")})
-
-    async def foreign(name: str) -> str:
-        return twin.add_foreign(name)
-
-    yield Bench(twin, image, foreign)
+    yield Bench(Rig())
 
 
-async def _docker(address: str) -> AsyncIterator[Bench]:
-    image = os.environ["FLISWARM_TEST_IMAGE"]
-    engines = DockerEngines(threads=2)
-    folder = Path(os.environ.get("FLISWARM_TEST_TLS", "."))
-    tls = TlsFiles(
-        *(folder / f for f in ("ca.pem", "controller.pem", "controller.key"))
-    )
-    node = Node("docker", "here", address, tls=tls if "https" in address else None)
-    other = engines(node)
-    await other.ping()
-    # For what the program has no word: containers of others.
-    client = other._client(60)
-    theirs: list[str] = []
+async def _http() -> AsyncIterator[Bench]:
+    async with FakeEngine().listening() as fake:
+        rig = HttpRig(fake)
+        yield Bench(rig)
+        for engine in rig.made:
+            engine.close()
 
-    async def foreign(name: str) -> str:
-        made = client.create_container(image, ["sleep", "600"], name=name)
-        theirs.append(made["Id"])
-        return str(made["Id"])
 
-    bench = Bench(other, image, foreign)
-    # The engine labels volumes with the name of its node.
-    bench.engine = engines(replace(node, name=bench.mark))
+async def _docker() -> AsyncIterator[Bench]:
+    rig = DockerRig(ADDRESS or "")
+    bench = Bench(rig)
     try:
         yield bench
     finally:
         await bench.clear()
-        for container in theirs:
-            client.remove_container(container, force=True)
-        bench.engine.close()
-        other.close()
-        engines.close()
+        await rig.clear()
+        for engine in rig.made:
+            engine.close()
 
+
+KINDS = {"memory": _memory, "http": _http, "docker": _docker}
 
 NO_ENGINE = "no engine is given: set FLISWARM_TEST_ENGINE and FLISWARM_TEST_IMAGE"
 
@@ -141,12 +239,12 @@ NO_ENGINE = "no engine is given: set FLISWARM_TEST_ENGINE and FLISWARM_TEST_IMAG
 @pytest.fixture(
     params=[
         "memory",
+        "http",
         pytest.param("docker", marks=pytest.mark.skipif(not ADDRESS, reason=NO_ENGINE)),
     ]
 )
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    made = _memory() if request.param == "memory" else _docker(ADDRESS or "")
-    async for bench in made:
+    async for bench in KINDS[request.param]():
         yield bench
 
 
@@ -162,6 +260,8 @@ async def test_a_container_that_runs_is_as_wanted(bench: Bench) -> None:
     seen = await bench.seen()
     (found,) = seen.containers
     assert (found.id, found.name, found.running) == (container, bench.wanted.name, True)
+    assert found.node == bench.mark
+    assert found.volumes == {bench.volume.docker_name}
     assert found.spec == bench.wanted.fields()
     assert seen.volumes == {bench.volume.docker_name}
     assert seen.image is not None
@@ -234,13 +334,14 @@ async def test_containers_of_other_nodes_are_not_ours(bench: Bench) -> None:
     seen = await bench.engine.observe(neighbour)
     assert seen.containers == ()
     assert seen.foreign is None
+    assert [other.node for other in seen.others] == [bench.mark]
 
 
 async def test_foreign_containers_are_not_listed(bench: Bench) -> None:
     for name in (f"{bench.wanted.name}0", f"not-{bench.wanted.name}"):
         await bench.foreign(name)
     seen = await bench.seen()
-    assert (seen.containers, seen.foreign) == ((), None)
+    assert (seen.containers, seen.others, seen.foreign) == ((), (), None)
     await bench.run()
     assert await bench.running() == {bench.wanted.name: True}
 
@@ -275,10 +376,152 @@ async def test_an_image_that_is_nowhere(bench: Bench) -> None:
 
 async def test_the_local_image_serves_when_the_registry_is_down(bench: Bench) -> None:
     first = await bench.engine.pull(bench.image)
-    if isinstance(bench.engine, MemoryEngine):
-        bench.engine.registry_up = False
     # The real engine of a test has no registry to begin with.
-    assert await bench.engine.pull(bench.image) == first
+    await bench.rig.registry_ends()
+    second = await bench.engine.pull(bench.image)
+    assert second.image == first.image
+    assert second.problem
+    with pytest.raises(ImageUnavailableError):
+        await bench.engine.digest(bench.image)
+
+
+async def test_an_image_that_its_registry_has_no_more(bench: Bench) -> None:
+    if isinstance(bench.rig, DockerRig):
+        pytest.skip("a real engine of a test has no registry")
+    new = Image("sha256:two", "sha256:digest-two")
+    rig = bench.rig
+    registry = rig.fake.registry if isinstance(rig, HttpRig) else rig.registry
+    first = await bench.engine.pull(bench.image)
+    assert first.problem is None
+    assert await bench.engine.digest(bench.image) == first.image.digest
+    registry[bench.image] = new
+    # What the registry has now is known without a pull.
+    assert await bench.engine.digest(bench.image) == new.digest
+    seen = await bench.seen()
+    assert seen.image == first.image
+    assert (await bench.engine.pull(bench.image)).image == new
+    del registry[bench.image]
+    last = await bench.engine.pull(bench.image)
+    assert last.image == new
+    assert last.problem
+    with pytest.raises(ImageUnavailableError):
+        await bench.engine.digest(bench.image)
+
+
+# States
+
+
+def _states(bench: Bench, *names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if name in bench.rig.states)
+
+
+async def test_a_state_is_told_by_its_name(bench: Bench) -> None:
+    container = await bench.run()
+    for state in bench.rig.states:
+        await bench.rig.set_state(container, state)
+        (found,) = (await bench.seen()).containers
+        assert found.state == state
+        assert found.running is (state == "running")
+        assert found.at_rest is (state in ("created", "exited", "dead"))
+        await bench.engine.start(container) if state == "paused" else None
+
+
+async def test_a_start_brings_it_back_from_any_state_but_the_end(bench: Bench) -> None:
+    container = await bench.run()
+    for state in _states(bench, "created", "exited", "paused", "running"):
+        await bench.rig.set_state(container, state)
+        await bench.engine.start(container)
+        assert await bench.running() == {bench.wanted.name: True}
+    for state in _states(bench, "dead", "removing"):
+        await bench.rig.set_state(container, state)
+        with pytest.raises(EngineError):
+            await bench.engine.start(container)
+    for state in _states(bench, "restarting"):
+        await bench.rig.set_state(container, state)
+        await bench.engine.start(container)
+
+
+async def test_a_stop_leaves_nothing_alive(bench: Bench) -> None:
+    container = await bench.run()
+    for state in _states(
+        bench, "running", "paused", "restarting", "created", "exited", "dead"
+    ):
+        await bench.rig.set_state(container, state)
+        await bench.engine.stop(container, GRACE)
+        (found,) = (await bench.seen()).containers
+        assert found.at_rest
+        if state in ("running", "paused"):
+            await bench.engine.start(container)
+
+
+async def test_any_container_can_be_removed(bench: Bench) -> None:
+    for state in bench.rig.states:
+        container = await bench.run()
+        await bench.rig.set_state(container, state)
+        await bench.engine.remove(container)
+        assert (await bench.seen()).containers == ()
+
+
+async def test_a_paused_camera_is_wanted_to_start(bench: Bench) -> None:
+    container = await bench.run()
+    await bench.rig.set_state(container, "paused")
+    steps = plan(bench.wanted, await bench.seen())
+    (action,) = steps.actions
+    assert isinstance(action, StartContainer)
+    await bench.engine.start(action.container.id)
+    assert plan(bench.wanted, await bench.seen()).empty
+
+
+# Two nodes on one engine
+
+
+async def test_two_nodes_on_one_engine_settle(bench: Bench) -> None:
+    """Each as wanted after one go; the volume goes with the last of them."""
+    neighbour = replace(bench.wanted, node=f"{bench.mark}-b", name=f"{bench.mark}-b")
+    face = bench.rig.face(neighbour.node)
+    pairs = ((bench.wanted, bench.engine), (neighbour, face))
+    await bench.engine.pull(bench.image)
+    try:
+        for wanted, engine in pairs:
+            await carry_out(engine, wanted, plan(wanted, await engine.observe(wanted)))
+        for wanted, engine in pairs:
+            seen = await engine.observe(wanted)
+            assert plan(wanted, seen) == Plan(wanted.node)
+            (own,), (other,) = seen.containers, seen.others
+            assert {own.node, other.node} == {bench.mark, neighbour.node}
+            assert own.node == wanted.node
+            assert own.volumes == other.volumes == {bench.volume.docker_name}
+        steps = removal(await bench.seen())
+        assert not any(isinstance(action, RemoveVolume) for action in steps.actions)
+        await carry_out(bench.engine, bench.wanted, steps)
+        seen = await face.observe(neighbour)
+        assert plan(neighbour, seen).empty
+        assert seen.others == ()
+        # Who made the volume is of no concern.
+        await carry_out(face, neighbour, removal(seen))
+        seen = await bench.seen()
+        assert (seen.containers, seen.volumes) == ((), frozenset())
+    finally:
+        for container in (await face.observe(neighbour)).containers:
+            await face.remove(container.id)
+
+
+async def carry_out(engine: Engine, wanted: ContainerSpec, steps: Plan) -> None:
+    """Do what a plan says, without a camera."""
+    for action in steps.actions:
+        match action:
+            case CreateVolume(volume):
+                await engine.create_volume(volume)
+            case ReplaceContainer(old):
+                for container in old:
+                    await engine.remove(container.id)
+                await engine.run(wanted)
+            case StartContainer(container):
+                await engine.start(container.id)
+            case RemoveContainer(container):
+                await engine.remove(container.id)
+            case RemoveVolume(name):
+                await engine.remove_volume(name)
 
 
 async def test_the_logs_of_a_container(bench: Bench) -> None:
@@ -299,10 +542,8 @@ async def test_the_twin_that_is_down() -> None:
 
 
 @pytest.fixture
-def engines() -> Iterator[DockerEngines]:
-    engines = DockerEngines(threads=1)
-    yield engines
-    engines.close()
+def engines() -> DockerEngines:
+    return DockerEngines()
 
 
 async def test_a_host_that_refuses_is_alive(engines: DockerEngines) -> None:
@@ -376,7 +617,15 @@ async def _says_nothing(
     "serve", [_hangs_up, _talks_rubbish, _is_another_program, _says_nothing, _refuses]
 )
 async def test_a_server_that_is_no_engine(engines: DockerEngines, serve: Serve) -> None:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    under_way = 0
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way
+        under_way += 1
+        await serve(reader, writer)
+        under_way -= 1
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     engine = engines(Node("gfa1", "127.0.0.1", f"tcp://127.0.0.1:{port}"))
     with pytest.raises(EngineError) as error:
@@ -387,3 +636,4 @@ async def test_a_server_that_is_no_engine(engines: DockerEngines, serve: Serve) 
         assert serve is _refuses
     engine.close()
     server.close()
+    await until(lambda: not under_way, "all connections end")

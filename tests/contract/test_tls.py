@@ -107,9 +107,8 @@ def daemon(authority: Authority) -> Iterator[Daemon]:
 
 @pytest.fixture
 def engines() -> Iterator[DockerEngines]:
-    engines = DockerEngines(threads=2)
+    engines = DockerEngines()
     yield engines
-    engines.close()
 
 
 @pytest.fixture

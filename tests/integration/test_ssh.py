@@ -40,7 +40,7 @@ def node(fleet: Lab) -> Iterator[str]:
 
 @asynccontextmanager
 async def speaking(lab: Lab, node: str) -> AsyncIterator[DockerEngine]:
-    engines = DockerEngines(threads=2)
+    engines = DockerEngines()
     engine = engines(Node(node, node, f"ssh://lab@{lab.address(node)}"))
     try:
         yield engine
@@ -48,7 +48,6 @@ async def speaking(lab: Lab, node: str) -> AsyncIterator[DockerEngine]:
         engine.close()
         # The loop closes what it was asked to.
         await asyncio.sleep(0.1)
-        engines.close()
 
 
 async def back(engine: DockerEngine, limit: float) -> None:

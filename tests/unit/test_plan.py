@@ -42,6 +42,10 @@ def observed(wanted: ContainerSpec, seen: dict[str, Any]) -> Observation:
         frozenset(names.get(name, name) for name in seen.get("volumes", ())),
         image and Image(image),
         seen.get("foreign"),
+        tuple(
+            container(wanted, number, found)
+            for number, found in enumerate(seen.get("others", ()), 100)
+        ),
     )
 
 
@@ -49,8 +53,16 @@ def container(wanted: ContainerSpec, number: int, found: dict[str, Any]) -> Cont
     spec = {**wanted.fields(), **found.get("spec", {})}
     for name in found.get("without", ()):
         del spec[name]
-    state = "running" if found.get("running", True) else "exited"
-    return Container(f"{number:064x}", found["name"], state, PULLED.id, spec)
+    volumes = frozenset(volume.docker_name for volume in wanted.volumes)
+    return Container(
+        f"{number:064x}",
+        found["name"],
+        found.get("state", "running"),
+        PULLED.id,
+        spec,
+        found.get("node", wanted.node),
+        found.get("volumes", volumes),
+    )
 
 
 def words(action: Action) -> str:

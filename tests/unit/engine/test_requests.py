@@ -29,7 +29,6 @@ async def door(stand_in: StandIn) -> AsyncIterator[Engine]:
     engine = engines(Node("gfa1", "127.0.0.1", address))
     yield engine
     engine.close()
-    engines.close()
 
 
 @pytest.mark.parametrize("privileged", [True, False])
@@ -65,8 +64,8 @@ async def test_an_image_by_its_digest_has_no_tag_for_an_engine(
     """Newer engines do not find by NAME:TAG@DIGEST what was pulled by its digest."""
     digest = f"sha256:{'5' * 64}"
     pinned = f"hub:5000/flicamera{tag}@{digest}"
-    image = await door.pull(pinned)
-    assert image.digest == digest
+    pulled = await door.pull(pinned)
+    assert pulled.image.digest == digest
     await door.run(ContainerSpec("camera", "gfa1", pinned, {}, (), privileged=True))
     assert stand_in.bodies["camera"]["Image"] == f"hub:5000/flicamera@{digest}"
     pulls = [query for _, path, query in stand_in.asked if path == "images/create"]

@@ -1,0 +1,153 @@
+"""What is asked of an engine, one request after the other, in a call's thread."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+from fliswarm.engine import answers, sdk
+from fliswarm.engine.calls import Call
+from fliswarm.engine.protocol import OnProgress
+from fliswarm.engine.sdk import Client
+from fliswarm.model import (
+    LABEL_NODE,
+    LABEL_SPEC,
+    ContainerSpec,
+    Observation,
+    Volume,
+)
+
+USB_BUS = "/dev/bus/usb"
+
+USB_DEVICES = "c 189:* rmw"
+"""Device cgroup rule for the major number of USB device files."""
+
+CPU_PERIOD = 100_000
+"""Scheduling period in microseconds. A quota of it may exceed the host's processors,
+where the engine refuses a plain number of processors that the host has not."""
+
+UNBOUNDED_LOGS = ("json-file", "local")
+"""Log drivers that write to the node's disk, the first one without end."""
+
+LOG_BOUNDS = {"max-size": "10m", "max-file": "5"}
+"""What is kept of a log: the noise of some nights, on disks that are small."""
+
+
+def observe(api: Client, wanted: ContainerSpec, image: bool) -> Observation:
+    """See `Engine.observe`."""
+    containers = api.containers(all=True)
+    labels = {"label": LABEL_NODE}
+    volumes = api.volumes(filters=labels) if image or wanted.volumes else {}
+    found = api.image(wanted.image) if image else None
+    return answers.observation(wanted, containers, volumes, found)
+
+
+def create_volume(api: Client, volume: Volume, node: str) -> None:
+    """Make a volume that is a node's; an engine that has it already says so."""
+    labels = {LABEL_NODE: node}
+    options = dict(volume.options)
+    api.create_volume(volume.docker_name, volume.driver, options, labels=labels)
+
+
+def digest(api: Client, name: str) -> str | None:
+    """See `Engine.digest`."""
+    login = api.credentials(name)
+    try:
+        return answers.digest(api.distribution(name, login))
+    except sdk.APIError as error:
+        if sdk.is_outdated(error):
+            raise
+        error.explanation = login.explain(sdk.words(error))
+        raise
+
+
+def pull(api: Client, name: str, call: Call, on_progress: OnProgress) -> str | None:
+    """Pull an image; return why it did not come, if so."""
+    login = api.credentials(name)
+    problem = None
+    progress = answers.Progress()
+    try:
+        for event in api.pulling(name, login):
+            problem = problem or answers.failure(event)
+            progress.take(event)
+            if call.hear():
+                call.tell(partial(on_progress, progress.so_far))
+    except sdk.APIError as error:
+        if sdk.is_outdated(error):
+            raise
+        problem = sdk.words(error)
+    return problem and login.explain(problem)
+
+
+def start(api: Client, container: str) -> None:
+    """See `Engine.start`."""
+    if api.state(container) == "paused":
+        api.unpause(container)
+    else:
+        api.start(container)
+
+
+def stop(api: Client, container: str, grace: int) -> None:
+    """See `Engine.stop`."""
+    # Engines refuse to stop a paused one, or wait for its grace in vain.
+    if api.state(container) == "paused":
+        api.unpause(container)
+    api.stop(container, timeout=grace)
+
+
+def run(api: Client, wanted: ContainerSpec) -> str:
+    """See `Engine.run`."""
+    created = api.create_container(
+        answers.exact(wanted.image),
+        name=wanted.name,
+        environment=dict(wanted.environment),
+        user=wanted.user,
+        labels={
+            LABEL_NODE: wanted.node,
+            LABEL_SPEC: json.dumps(wanted.fields(), sort_keys=True),
+        },
+        host_config=_host_config(api, wanted),
+        # Proxies in the settings of whoever started us are no camera's.
+        use_config_proxy=False,
+    )
+    container = str(created["Id"])
+    try:
+        api.start(container)
+    except sdk.APIError:
+        api.remove_container(container, force=True)
+        raise
+    return container
+
+
+def _host_config(api: Client, wanted: ContainerSpec) -> dict[str, object]:
+    mounts = [sdk.Mount(volume.target, volume.docker_name) for volume in wanted.volumes]
+    # A container's own /dev is a copy made at its start. Only the bind shows the
+    # device file of a camera that is plugged in, or switched on, later.
+    mounts.append(sdk.Mount(USB_BUS, USB_BUS, type="bind"))
+    cpus = wanted.limits.cpus
+    # An option of the container is of no concern to its specification: it differs by
+    # the engine, and no camera is replaced for it.
+    try:
+        driver = api.info().get("LoggingDriver")
+    except sdk.APIError:
+        # What is asked next fares better, or is told in the engine's words.
+        driver = None
+    log = None
+    if driver in UNBOUNDED_LOGS:
+        log = sdk.LogConfig(type=driver, config=LOG_BOUNDS)
+    made: dict[str, object] = api.create_host_config(
+        privileged=wanted.privileged,
+        device_cgroup_rules=None if wanted.privileged else [USB_DEVICES],
+        network_mode=wanted.network,
+        mounts=mounts,
+        mem_limit=wanted.limits.memory,
+        cpu_period=None if cpus is None else CPU_PERIOD,
+        cpu_quota=None if cpus is None else round(cpus * CPU_PERIOD),
+        restart_policy={"Name": wanted.restart_policy},
+        init=True,
+        log_config=log,
+        # An engine with userns-remap refuses, without it, both privileges and the
+        # host's network; to any other it says nothing new.
+        userns_mode="host",
+    )
+    return made

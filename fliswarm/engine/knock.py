@@ -1,0 +1,89 @@
+"""Whether anybody listens at an engine's address: found out without a thread.
+
+Nodes that are switched off are many at times, and cost the others nothing by this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from fliswarm.engine import tls
+from fliswarm.engine.tls import Credentials
+from fliswarm.errors import EngineUnreachableError
+from fliswarm.model import Node
+
+
+async def knock(node: Node, ours: Credentials | None, limit: float) -> datetime | None:
+    """Return when an engine accepts a connection, and greets if it has to.
+
+    Parameters
+    ----------
+    node
+        Whose engine it is.
+    ours
+        Who we are, for an engine behind TLS.
+    limit
+        Seconds for the connection, and for the greeting.
+
+    Returns
+    -------
+    certificate_ends
+        When the first of its certificate and ours ends. Of ours an engine may tell
+        only later that it is not welcome.
+
+    Raises
+    ------
+    EngineUnreachableError
+        When nobody listens.
+    OSError
+        When the greeting failed.
+    """
+    address = urlsplit(node.engine)
+    if address.hostname is None:
+        if not Path(address.path).is_socket():
+            raise EngineUnreachableError(
+                node.name, f"there is no socket {address.path}", host_alive=True
+            )
+        return None
+    writer = await _dial(node, address.hostname, port(address), limit)
+    try:
+        if ours is None:
+            return None
+        # An engine writes each connection that ends before its greeting into its log.
+        async with asyncio.timeout(limit):
+            await writer.start_tls(ours.context, server_hostname=address.hostname)
+        return tls.end(writer.get_extra_info("peercert"), ours)
+    finally:
+        # Nothing is left to say, and nobody waits for a node to say so too.
+        writer.transport.abort()
+
+
+async def _dial(
+    node: Node, host: str, number: int, limit: float
+) -> asyncio.StreamWriter:
+    try:
+        async with asyncio.timeout(limit):
+            return (await asyncio.open_connection(host, number))[1]
+    except ConnectionRefusedError as error:
+        raise EngineUnreachableError(
+            node.name,
+            f"no Docker Engine listens on {node.engine}",
+            host_alive=True,
+            refused=True,
+        ) from error
+    except OSError as error:  # TimeoutError is one
+        reason = os.strerror(error.errno) if error.errno else "does not answer"
+        raise EngineUnreachableError(node.name, f"{node.engine}: {reason}") from error
+    except UnicodeError as error:
+        raise EngineUnreachableError(
+            node.name, f"{node.engine}: {host} cannot be the name of a host"
+        ) from error
+
+
+def port(address: SplitResult) -> int:
+    """Return the port of an address, or the usual one."""
+    return address.port or (2376 if address.scheme == "https" else 2375)

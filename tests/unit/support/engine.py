@@ -1,0 +1,353 @@
+"""A Docker Engine over HTTP, with the rules of a real one that callers trip over."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from fliswarm.model import Image
+from tests.unit.support.wait import until
+
+Answer = tuple[int, object]
+"""A status, and JSON; or a text, which is sent as it is."""
+
+NO_IMAGE: Answer = (404, {"message": "No such image"})
+
+_VERSION = re.compile(r"^/v([0-9.]+)(?=/)")
+
+
+class RefusalError(Exception):
+    """What the engine does not do, and why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.answer: Answer = (status, {"message": message})
+
+
+class FakeEngine:
+    """The engine of one node, with the registry that it pulls from.
+
+    Attributes
+    ----------
+    registry
+        What can be pulled, by its full name.
+    problem
+        What the registry says instead of giving an image.
+    oldest, newest
+        The versions that it speaks.
+    instead
+        Answers in the place of the engine, when it returns something.
+    steps
+        What a pull says before its end: an event, or an event to wait for.
+    asked
+        All requests, without the version; ``begun`` counts connections.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.bodies: dict[str, dict[str, Any]] = {}
+        self.headers: dict[str, dict[str, str]] = {}
+        self.volumes: dict[str, dict[str, Any]] = {}
+        self.images: dict[str, Image] = {}
+        self.registry: dict[str, Image] = {}
+        self.problem: str | None = None
+        self.log_driver = "json-file"
+        self.oldest, self.newest = (1, 24), (1, 44)
+        self.instead: Callable[[str, str], Answer | None] = lambda *_: None
+        self.steps: list[Mapping[str, Any] | asyncio.Event] = []
+        self.asked: list[tuple[str, str]] = []
+        self.begun = 0
+        self._under_way = 0
+        self._ids = itertools.count(1)
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"tcp://127.0.0.1:{self.port}"
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is connected."""
+        return not self._under_way
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[FakeEngine]:
+        """Serve, on the port it had before if there was one."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = server.sockets[0].getsockname()[1]
+        yield self
+        server.close()
+        await until(lambda: self.idle, "all clients are gone")
+
+    # HTTP
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.begun += 1
+        self._under_way += 1
+        try:
+            while request := await reader.readline():
+                method, target, _ = request.decode().split(" ", 2)
+                headers = {}
+                while (header := (await reader.readline()).strip()) != b"":
+                    name, _, value = header.decode().partition(": ")
+                    headers[name.lower()] = value
+                length = int(headers.get("content-length", 0))
+                body = json.loads(await reader.readexactly(length) or b"null")
+                if not await self._one(writer, reader, method, target, headers, body):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            self._under_way -= 1
+
+    async def _one(
+        self,
+        writer: asyncio.StreamWriter,
+        reader: asyncio.StreamReader,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: Any,  # noqa: ANN401
+    ) -> bool:
+        """Answer a request; return whether the connection lives."""
+        parts = urlsplit(target)
+        path = unquote(_VERSION.sub("", parts.path)).strip("/")
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        self.asked.append((method, path))
+        self.headers[path] = headers
+        status, content = self._outdated(parts.path) or (
+            self.instead(method, path) or self._refusing(method, path, query, body)
+        )
+        if path == "images/create" and status == 200:
+            return await self._pull(writer, reader, content)
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(data)
+        head = b"HTTP/1.1 %d -\r\nContent-Type: application/json\r\n" % status
+        writer.write(head + length + b"\r\n" + (data if length else b""))
+        await writer.drain()
+        return True
+
+    async def _pull(
+        self,
+        writer: asyncio.StreamWriter,
+        reader: asyncio.StreamReader,
+        last: object,
+    ) -> bool:
+        """Tell of a pull; return whether anybody heard the end of it."""
+        head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head.encode())
+        gone = asyncio.create_task(reader.read(1))
+        try:
+            for step in (*self.steps, last):
+                if isinstance(step, asyncio.Event):
+                    said = asyncio.create_task(step.wait())
+                    await asyncio.wait({said, gone}, return_when="FIRST_COMPLETED")
+                    said.cancel()
+                    if gone.done():
+                        return False
+                    continue
+                line = json.dumps(step).encode() + b"\r\n"
+                writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+        finally:
+            gone.cancel()
+        # What was to be read next may have been lost with the watch.
+        return False
+
+    def _outdated(self, path: str) -> Answer | None:
+        asked = _VERSION.match(path)
+        if asked is None:
+            return None
+        version = tuple(int(part) for part in asked[1].split("."))
+        for wrong, word in (
+            (version < self.oldest, "old. Minimum"),
+            (version > self.newest, "new. Maximum"),
+        ):
+            if wrong:
+                text = f"client version {asked[1]} is too {word} supported API version"
+                return 400, {"message": text}
+        return None
+
+    def _refusing(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,  # noqa: ANN401
+    ) -> Answer:
+        try:
+            return self._answer(method, path, query, body)
+        except RefusalError as refusal:
+            return refusal.answer
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,  # noqa: ANN401
+    ) -> Answer:
+        match method, path.split("/"):
+            case _, ["_ping"]:
+                return 200, b"OK"
+            case "GET", ["version"]:
+                return 200, {"ApiVersion": "{}.{}".format(*self.newest)}
+            case "GET", ["info"]:
+                return 200, {"ID": str(id(self)), "LoggingDriver": self.log_driver}
+            case _, ["containers", *rest]:
+                return self._containers(method, rest, query, body)
+            case _, ["volumes", *rest]:
+                return self._volumes(method, rest, query, body)
+            case "POST", ["images", "create"]:
+                return self._create_image(query["fromImage"], query["tag"])
+            case "GET", ["images", *rest]:
+                return self._image("/".join(rest[:-1]))
+            case "GET", ["distribution", *rest]:
+                found = self.registry.get("/".join(rest[:-1]))
+                if self.problem or found is None:
+                    raise RefusalError(500, self.problem or "manifest unknown")
+                return 200, {"Descriptor": {"digest": found.digest}}
+        raise RefusalError(404, f"page not found: {method} {path}")
+
+    def _create_image(self, repository: str, tag: str) -> Answer:
+        name = f"{repository}{'@' if ':' in tag else ':'}{tag}"
+        if self.problem is not None:
+            return 200, {"errorDetail": {"message": self.problem}}
+        if name not in self.registry:
+            raise RefusalError(404, f"manifest for {name} not found: manifest unknown")
+        self.images[name] = self.registry[name]
+        return 200, {"status": "Status: Downloaded newer image"}
+
+    def _image(self, name: str) -> Answer:
+        if name not in self.images:
+            return NO_IMAGE
+        found = self.images[name]
+        repository = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
+        digests = [f"{repository}@{found.digest}"] if found.digest else []
+        return 200, {"Id": found.id, "RepoDigests": digests}
+
+    # Containers
+
+    def _containers(
+        self,
+        method: str,
+        rest: list[str],
+        query: Mapping[str, str],
+        body: Any,  # noqa: ANN401
+    ) -> Answer:
+        match method, rest:
+            case "GET", ["json"]:
+                return 200, list(self.containers.values())
+            case "POST", ["create"]:
+                return self._create(query["name"], body)
+        found = self.containers.get(rest[0])
+        if found is None:
+            raise RefusalError(404, f"No such container: {rest[0]}")
+        match method, rest[1:]:
+            case "GET", ["json"]:
+                return 200, {
+                    "Id": found["Id"],
+                    "Config": {"Tty": True},
+                    "State": {"Status": found["State"]},
+                }
+            case "DELETE", []:
+                del self.containers[found["Id"]]
+            case "POST", ["rename"]:
+                self._free(query["name"])
+                found["Names"] = [f"/{query['name']}"]
+            case "GET", ["logs"]:
+                return 200, b""
+            case "POST", [verb]:
+                return self._change(found, verb)
+        return 204, None
+
+    def _change(self, found: dict[str, Any], verb: str) -> Answer:
+        state = found["State"]
+        match verb, state:
+            case "start", "paused":
+                raise RefusalError(409, "cannot start a paused container, try unpause")
+            case "start", "dead" | "removing":
+                raise RefusalError(409, "container is marked for removal")
+            case "start", "running" | "restarting":
+                return 304, None
+            case "start" | "unpause", "created" | "exited" | "paused":
+                found["State"] = "running"
+            case "stop", "paused":
+                raise RefusalError(409, "Container is paused. Unpause it first")
+            case "stop", "running" | "restarting":
+                found["State"] = "exited"
+            case "stop", _:
+                return 304, None
+            case "pause", "running":
+                found["State"] = "paused"
+            case _:
+                raise RefusalError(409, f"cannot {verb} a container that is {state}")
+        return 204, None
+
+    def _create(self, name: str, body: dict[str, Any]) -> Answer:
+        self._free(name)
+        image = self.images.get(body["Image"])
+        if image is None:
+            return NO_IMAGE
+        number = f"{next(self._ids):012x}" + "0" * 52
+        mounts = (body.get("HostConfig") or {}).get("Mounts") or ()
+        self.bodies[name] = body
+        self.containers[number] = {
+            "Id": number,
+            "Names": [f"/{name}"],
+            "ImageID": image.id,
+            "Labels": body.get("Labels"),
+            "State": "created",
+            "Mounts": [
+                {"Type": mount["Type"], "Name": mount["Source"]} for mount in mounts
+            ],
+        }
+        return 201, {"Id": number, "Warnings": []}
+
+    def _free(self, name: str) -> None:
+        if any(f"/{name}" in found["Names"] for found in self.containers.values()):
+            raise RefusalError(409, f"the name {name} is in use")
+
+    # Volumes
+
+    def _volumes(
+        self,
+        method: str,
+        rest: list[str],
+        query: Mapping[str, str],
+        body: Any,  # noqa: ANN401
+    ) -> Answer:
+        match method, rest:
+            case "GET", []:
+                (label,) = json.loads(query["filters"])["label"]
+                key, _, value = label.partition("=")
+                return 200, {
+                    "Volumes": [
+                        volume
+                        for volume in self.volumes.values()
+                        if key in volume["Labels"]
+                        and (not value or volume["Labels"][key] == value)
+                    ]
+                    or None
+                }
+            case "POST", ["create"]:
+                made = {"Name": body["Name"], "Labels": body.get("Labels") or {}}
+                return 201, self.volumes.setdefault(body["Name"], made)
+            case "DELETE", [name] if name in self.volumes:
+                for found in self.containers.values():
+                    if any(mount["Name"] == name for mount in found["Mounts"]):
+                        raise RefusalError(409, f"volume {name} is in use")
+                del self.volumes[name]
+                return 204, None
+        raise RefusalError(404, f"no such volume: {rest}")

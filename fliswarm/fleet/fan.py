@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from fliswarm.errors import FliswarmError, NodeError
 from fliswarm.fleet.node import LiveNode
+from fliswarm.model import NodeStatus
 
 log = logging.getLogger(__name__)
 
@@ -56,3 +57,15 @@ async def change(
         else ApplyResult(live.node.name, result)
         for live, result in zip(nodes, await fan(nodes, act), strict=True)
     ]
+
+
+def unknown(live: LiveNode, error: FliswarmError) -> NodeStatus:
+    """Return the status of a node that could not be looked at."""
+    up = live.link.up
+    return NodeStatus(
+        live.node,
+        host_alive=up,
+        engine_alive=False,
+        camera_up=up,
+        problem=str(error),
+    )

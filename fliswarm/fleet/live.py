@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from fliswarm.camera import CameraLink
@@ -15,7 +15,7 @@ from fliswarm.errors import (
     SelectionError,
 )
 from fliswarm.fleet.board import Board, News
-from fliswarm.fleet.fan import ApplyResult, change, fan
+from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker
 from fliswarm.fleet.node import LiveNode
@@ -258,7 +258,7 @@ class LiveFleet:
             wanted, others = self.desired.container(node), self._neighbours(node)
             return await live.apply(wanted, told, others, by, force=force)
 
-        return await change(nodes, one)
+        return await self._change(nodes, one)
 
     async def remove(
         self, nodes: Sequence[LiveNode], tell: Tell, by: str = ""
@@ -270,7 +270,7 @@ class LiveFleet:
             wanted = self.desired.container(live.node)
             return live.remove(wanted, told, self._neighbours(live.node), by)
 
-        return await change(nodes, one)
+        return await self._change(nodes, one)
 
     async def clear(
         self, leavings: Sequence[Leaving], tell: Tell, by: str = ""
@@ -292,7 +292,7 @@ class LiveFleet:
             return changed
 
         try:
-            return await change(list(lives), one)
+            return await self._change(list(lives), one)
         finally:
             await asyncio.gather(*(live.close() for live in lives))
 
@@ -319,11 +319,20 @@ class LiveFleet:
             wanted = self.desired.container(live.node)
             return live.reboot(wanted, told, limit, by, hard=hard)
 
-        return await change(nodes, one)
+        return await self._change(nodes, one)
 
     async def logs(self, node: LiveNode, lines: int) -> str:
         """Return the last lines that a camera's program printed."""
         return await node.logs(self.desired.container(node.node), lines)
+
+    async def _change(
+        self, nodes: Sequence[LiveNode], act: Callable[[LiveNode], Awaitable[bool]]
+    ) -> list[ApplyResult]:
+        try:
+            return await change(nodes, act)
+        finally:
+            # What could be neither done nor undone is tried again by itself.
+            self._settling.start()
 
     def _entered(self, entry: Entry) -> tuple[LiveNode, bool]:
         """Return a node as an entry of the journal has it, and whether it visits."""
@@ -331,18 +340,6 @@ class LiveFleet:
         if live is None or live.node.engine != entry.node.engine:
             return self._maker.visitor(entry.node), True
         return live, False
-
-
-def unknown(live: LiveNode, error: FliswarmError) -> NodeStatus:
-    """Return the status of a node that could not be looked at."""
-    up = live.link.up
-    return NodeStatus(
-        live.node,
-        host_alive=up,
-        engine_alive=False,
-        camera_up=up,
-        problem=str(error),
-    )
 
 
 def _same_camera(before: Node, after: Node | None) -> bool:

@@ -480,18 +480,20 @@ async def test_two_nodes_on_one_engine_settle(bench: Bench) -> None:
     neighbour = replace(bench.wanted, node=f"{bench.mark}-b", name=f"{bench.mark}-b")
     face = bench.rig.face(neighbour.node)
     pairs = ((bench.wanted, bench.engine), (neighbour, face))
+    both = {bench.mark, neighbour.node}
     await bench.engine.pull(bench.image)
     try:
         for wanted, engine in pairs:
-            await carry_out(engine, wanted, plan(wanted, await engine.observe(wanted)))
+            steps = plan(wanted, await engine.observe(wanted), neighbours=both)
+            await carry_out(engine, wanted, steps)
         for wanted, engine in pairs:
             seen = await engine.observe(wanted)
-            assert plan(wanted, seen) == Plan(wanted.node)
+            assert plan(wanted, seen, neighbours=both) == Plan(wanted.node)
             (own,), (other,) = seen.containers, seen.others
             assert {own.node, other.node} == {bench.mark, neighbour.node}
             assert own.node == wanted.node
             assert own.volumes == other.volumes == {bench.volume.docker_name}
-        steps = removal(await bench.seen())
+        steps = removal(await bench.seen(), both)
         assert not any(isinstance(action, RemoveVolume) for action in steps.actions)
         await carry_out(bench.engine, bench.wanted, steps)
         seen = await face.observe(neighbour)

@@ -114,6 +114,8 @@ class Engine:
         match method, words:
             case _, ["_ping"]:
                 return 200, "OK"
+            case "GET", ["info"]:
+                return 200, {"ID": str(id(self))}
             case "GET", ["version"]:
                 return 200, {"ApiVersion": "1.44", "MinAPIVersion": "1.24"}
             case _, ["containers", *rest]:

@@ -40,7 +40,7 @@ def observed(wanted: ContainerSpec, seen: dict[str, Any]) -> Observation:
             for number, found in enumerate(seen.get("containers", ()))
         ),
         frozenset(names.get(name, name) for name in seen.get("volumes", ())),
-        image and Image(image),
+        image and Image(image, PULLED.digest),
         seen.get("foreign"),
         tuple(
             container(wanted, number, found)
@@ -86,7 +86,14 @@ def test_case(file: Path) -> None:
     if "wanted" in case:
         volumes = tuple(case["wanted"]["volumes"])
         wanted = replace(wanted, volumes=volumes)
-    found = plan(wanted, observed(wanted, case["seen"]), force=case.get("force", False))
+    found = plan(
+        wanted,
+        observed(wanted, case["seen"]),
+        force=case.get("force", False),
+        published=case.get("published"),
+        silent=case.get("silent"),
+        neighbours=case.get("neighbours", ()),
+    )
     assert [difference.field for difference in found.differences] == case["differences"]
     assert [words(action) for action in found.actions] == case["actions"]
     if "blocked" in case:

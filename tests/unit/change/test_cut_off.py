@@ -1,0 +1,207 @@
+"""The controller is killed at every moment of every change, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fliswarm.errors import EngineUnreachableError
+from fliswarm.fleet.fan import ApplyResult
+from fliswarm.model import Image
+from fliswarm.model.facts import Settled, Unfinished
+from tests.unit.support.camera import RawCamera
+from tests.unit.support.live import Site
+from tests.unit.support.site import IMAGE
+from tests.unit.support.wait import until
+
+
+class Killed(BaseException):
+    """The controller is killed: nothing of it is done any more."""
+
+
+Change = Callable[[Site], Awaitable[list[ApplyResult]]]
+
+
+async def replace(site: Site) -> list[ApplyResult]:
+    nodes = site.fleet.select("gfa1")
+    return await site.fleet.apply(nodes, lambda _: None, "a test", force=True)
+
+
+async def update(site: Site) -> list[ApplyResult]:
+    site.computer("gfa1").registry[IMAGE] = Image("sha256:two", "sha256:digest-two")
+    nodes = site.fleet.select("gfa1")
+    return await site.fleet.apply(nodes, lambda _: None, "a test")
+
+
+async def remove(site: Site) -> list[ApplyResult]:
+    return await site.fleet.remove(site.fleet.select("gfa1"), lambda _: None, "a test")
+
+
+async def cycle(site: Site) -> list[ApplyResult]:
+    return await site.fleet.reboot(
+        site.fleet.select("gfa1"), lambda _: None, "a test", hard=True, limit=20
+    )
+
+
+async def reboot(site: Site) -> list[ApplyResult]:
+    return await site.fleet.reboot(
+        site.fleet.select("gfa1"), lambda _: None, "a test", hard=False, limit=20
+    )
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Site]:
+    """Run a site whose one node has its container."""
+    camera = await RawCamera().start()
+    site = Site(folder, {"gfa1": camera})
+    site.fleet.start()
+    assert await site.reconnect() == {"gfa1": None}
+    try:
+        yield site
+    finally:
+        await site.fleet.close()
+        await camera.close()
+
+
+class Moments:
+    """All that a change does to the world or writes down, each a moment to die at."""
+
+    def __init__(self, site: Site, deadly: int | None) -> None:
+        self.seen: list[str] = []
+        self._deadly = deadly
+        site.computer("gfa1").on_call = self.meet
+        begin, end = site.fleet.journal.begin, site.fleet.journal.end
+        switch = site.power.switch
+
+        async def beginning(*words):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202
+            self.meet("note")
+            entry = await begin(*words)
+            self.meet(f"noted {entry.step}")
+            return entry
+
+        async def ending(node: str) -> None:
+            self.meet("end")
+            await end(node)
+
+        async def switching(node, *, on: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+            self.meet(f"power {on}")
+            await switch(node, on=on)
+            self.meet(f"done: power {on}")
+
+        site.fleet.journal.begin = beginning  # type: ignore[method-assign]
+        site.fleet.journal.end = ending  # type: ignore[method-assign]
+        site.power.switch = switching  # type: ignore[method-assign]
+
+    def meet(self, moment: str) -> None:
+        self.seen.append(moment)
+        if self._deadly is not None and len(self.seen) > self._deadly:
+            raise Killed
+
+
+async def moments(folder: Path, change: Change) -> list[str]:
+    """Return all moments of a change that nothing cuts off."""
+    async with running(folder) as site:
+        met = Moments(site, None)
+        assert [result.error for result in await change(site)] == [None]
+        return met.seen
+
+
+async def killed(folder: Path, change: Change, number: int) -> Site:
+    """Kill the controller at a moment of a change, and start it anew.
+
+    Return the site, when what was cut off is over, with its connections closed.
+    """
+    async with running(folder) as site:
+        old = site.fleet
+        switch = site.power.switch
+        Moments(site, number)
+        with pytest.raises(Killed):
+            await change(site)
+        # What a killed program would not do any more, this one cannot.
+        site.computer("gfa1").on_call = None
+        site.power.switch = switch  # type: ignore[method-assign]
+        fleet = site.start()
+        try:
+            await until(lambda: not fleet.journal.entries, "an empty journal")
+            await until(lambda: fleet.select("gfa1")[0].link.up)
+            seen = await fleet.status(fleet.select("gfa1"), detail=True)
+            await until(lambda: not fleet.journal.busy("gfa1"))
+            if change is not remove:
+                assert seen[0].container is not None
+                assert await _answers(site)
+        finally:
+            await old.close()
+        return site
+
+
+async def _answers(site: Site) -> bool:
+    link = site.fleet.select("gfa1")[0].link
+    await link.wait_up()
+    exchange = link.send("ping", lambda _: None)
+    async with asyncio.timeout(20):
+        await exchange.ended
+    return True
+
+
+@pytest.mark.parametrize(
+    "change", [replace, update, remove, cycle, reboot], ids=lambda c: c.__name__
+)
+async def test_killed_at_every_moment(tmp_path: Path, change: Change) -> None:
+    every = await moments(tmp_path / "whole", change)
+    assert len(every) > 5
+    for number, moment in enumerate(every):
+        site = await killed(tmp_path / str(number), change, number)
+        names = site.computer("gfa1").names
+        where = f"killed at {moment}: {names}"
+        if change is remove:
+            assert names in ({}, {"flicamera-gfa1": "running"}), where
+        else:
+            assert names == {"flicamera-gfa1": "running"}, where
+        assert site.computer("gfa1").power, where
+        assert not list((tmp_path / str(number) / "journal").glob("*")), where
+
+
+async def test_what_cannot_be_undone_yet_is_told_and_undone_later(site: Site) -> None:
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    computer = site.computer("gfa1")
+    (before,) = computer.daemon.containers
+
+    def cut(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            computer.up = False
+            raise EngineUnreachableError("gfa1", "the engine does not answer")
+
+    computer.on_call = cut
+    (result,) = await replace(site)
+    assert "could not be undone" in str(result.error)
+    assert "It is undone as soon as that is possible" in str(result.error)
+    assert site.fleet.journal.of("gfa1") is not None
+    computer.on_call = None
+    computer.up = True
+    await until(lambda: site.fleet.journal.of("gfa1") is None, "undone")
+    assert computer.names == {"flicamera-gfa1": "running"}
+    assert list(computer.daemon.containers) == [before]
+    await until(lambda: any(isinstance(fact, Settled) for fact in site.facts))
+    settled = [fact for fact in site.facts if isinstance(fact, Settled)]
+    assert [(fact.node, fact.how) for fact in settled] == [("gfa1", "undone")]
+    assert any(isinstance(fact, Unfinished) for fact in site.facts)
+
+
+async def test_the_controller_is_asked_to_end_in_a_replacement(site: Site) -> None:
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    computer = site.computer("gfa1")
+    (before,) = computer.daemon.containers
+    computer.camera.answer = lambda *_: None
+    task = asyncio.create_task(replace(site))
+    await until(lambda: "rename" in computer.calls[-1] or len(computer.running) > 0)
+    await until(lambda: list(computer.daemon.containers) not in ([], [before]))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert list(computer.daemon.containers) == [before]
+    assert computer.names == {"flicamera-gfa1": "running"}
+    assert site.fleet.journal.entries == []

@@ -1,0 +1,197 @@
+"""Nodes are renamed, moved, swapped, removed: each engine has what is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from fliswarm.model import Node
+from fliswarm.model.facts import Cleared, Fact, LeftBehind
+from tests.unit.support.live import Site
+from tests.unit.support.wait import until
+
+
+async def reload(site: Site) -> None:
+    await site.fleet.reload(site.desired)
+
+
+async def test_a_renamed_node_has_one_container(site: Site) -> None:
+    await site.reconnect()
+
+    def rename(nodes: dict[str, Node]) -> None:
+        nodes["gfa7"] = nodes.pop("gfa1")
+
+    computer = site.computer("gfa1")
+    site.configure(rename)
+    await reload(site)
+    status = {s.node.name: s for s in await site.fleet.status(site.fleet.select())}
+    assert [c.name for c in status["gfa7"].strangers] == ["flicamera-gfa1"]
+    assert await site.reconnect() == {"gfa2": None, "gfa7": None}
+    assert computer.names == {"flicamera-gfa7": "running"}
+    assert site.fleet.leavings == []
+    plans = await site.fleet.plan(site.fleet.select())
+    assert all(not isinstance(p, Exception) and p.empty for p in plans)
+
+
+async def test_another_camera_on_the_port_is_not_the_node_s(site: Site) -> None:
+    """The old program goes on and has the port: the new one never becomes a camera."""
+    await site.reconnect()
+
+    def rename(nodes: dict[str, Node]) -> None:
+        nodes["gfa7"] = nodes.pop("gfa1")
+
+    computer = site.computer("gfa1")
+    site.configure(rename)
+    await reload(site)
+    # What cannot be stopped answers for the new container, under its own name.
+    old = computer.daemon.containers[next(iter(computer.daemon.containers))]
+    computer.on_call = lambda call: (
+        computer.daemon.containers.__setitem__(old.id, replace(old, name="x"))
+        if call.startswith("done: stop")
+        else None
+    )
+    fast = replace(site.fleet._maker.patience, answer=0.5)
+    object.__setattr__(site.fleet._maker, "patience", fast)
+    for live in site.fleet.nodes:
+        live._patience = fast
+    problems = await site.reconnect()
+    assert problems["gfa2"] is None
+    assert problems["gfa7"] is not None
+    assert "what answers there says that it is gfa1" in problems["gfa7"]
+
+
+async def test_two_nodes_change_places(site: Site) -> None:
+    await site.reconnect()
+
+    def swap(nodes: dict[str, Node]) -> None:
+        nodes["gfa1"], nodes["gfa2"] = nodes["gfa2"], nodes["gfa1"]
+
+    first, second = site.computer("gfa1"), site.computer("gfa2")
+    site.configure(swap)
+    await reload(site)
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    assert first.names == {"flicamera-gfa2": "running"}
+    assert second.names == {"flicamera-gfa1": "running"}
+
+
+async def test_a_node_that_was_removed_is_named_until_it_is_cleared(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa2")
+    site.configure(lambda nodes: nodes.pop("gfa2"))
+    computer.up = False
+    await reload(site)
+    left = [fact for fact in site.facts if isinstance(fact, LeftBehind)]
+    assert [(fact.node, fact.engine) for fact in left] == [("gfa2", "tcp://gfa2:2375")]
+    # After a start it is known as well.
+    await site.fleet.close()
+    site.start()
+    assert [leaving.node.name for leaving in site.fleet.leavings] == ["gfa2"]
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert "does not answer" in str(result.error)
+    assert len(site.fleet.leavings) == 1
+    computer.up = True
+    told: list[Fact] = []
+    (result,) = await site.fleet.clear(site.fleet.leavings, told.append)
+    assert (result.error, result.changed) == (None, True)
+    assert computer.names == {}
+    assert site.fleet.leavings == []
+    assert any(isinstance(fact, Cleared) for fact in told)
+
+
+async def test_a_computer_that_is_gone_for_good_can_be_forgotten(site: Site) -> None:
+    await site.reconnect()
+    site.configure(lambda nodes: nodes.pop("gfa2"))
+    await reload(site)
+    (leaving,) = site.fleet.leavings
+    site.fleet.forget(leaving)
+    assert site.fleet.leavings == []
+
+
+async def test_an_engine_by_another_address_is_not_left(site: Site) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa1")
+
+    def readdress(nodes: dict[str, Node]) -> None:
+        nodes["gfa1"] = replace(nodes["gfa1"], engine="https://gfa1:2376")
+
+    site.computers["https://gfa1:2376"] = computer
+    before = computer.names, list(computer.daemon.containers)
+    site.configure(readdress)
+    await reload(site)
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    assert (computer.names, list(computer.daemon.containers)) == before
+    assert site.fleet.leavings == []
+
+
+async def test_another_engine_at_the_address_of_one_that_left_is_let_be(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    left = site.computer("gfa2")
+    site.configure(lambda nodes: nodes.pop("gfa2"))
+    await reload(site)
+    left.daemon.identity = "another"
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert (result.error, result.changed) == (None, False)
+    assert left.names == {"flicamera-gfa2": "running"}
+
+
+async def test_a_reload_in_the_middle_of_a_change(site: Site) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa1")
+    (before,) = computer.daemon.containers
+    answers = computer.camera.answer
+    computer.camera.answer = lambda *_: None
+    nodes = site.fleet.select("gfa1")
+    change = asyncio.create_task(
+        site.fleet.apply(nodes, lambda _: None, "first", force=True)
+    )
+    await until(lambda: len(computer.names) == 2)
+
+    def readdress(every: dict[str, Node]) -> None:
+        every["gfa1"] = replace(every["gfa1"], engine="https://gfa1:2376")
+
+    site.computers["https://gfa1:2376"] = computer
+    site.configure(readdress)
+    await reload(site)
+    again = await site.fleet.apply(site.fleet.select("gfa1"), lambda _: None, "second")
+    assert str(again[0].error) == "gfa1: another reconnect is under way"
+    computer.camera.answer = answers
+    (result,) = await change
+    assert result.error is None
+    assert computer.names == {"flicamera-gfa1": "running"}
+    assert before not in computer.daemon.containers
+
+
+async def test_a_look_under_way_at_a_node_that_leaves_is_nobody_s_news(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa2")
+    nodes = site.fleet.select("gfa2")
+    site.configure(lambda every: every.pop("gfa2"))
+    computer.up = False
+    await reload(site)
+    await site.fleet.status(nodes)
+    await site.fleet.close()
+    assert not [t for t in asyncio.all_tasks() if "_wait" in repr(t.get_coro())]
+    assert site.fleet.board.state("gfa2").status is None
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError("x"), OverflowError("y")])
+async def test_one_node_s_trouble_is_its_own(site: Site, wrong: Exception) -> None:
+    def fail(_: str) -> None:
+        raise wrong
+
+    site.computer("gfa1").on_call = fail
+    problems = await site.reconnect()
+    assert problems["gfa2"] is None
+    assert problems["gfa1"] is not None
+    assert repr(wrong) in problems["gfa1"]
+    first, second = await site.fleet.status(site.fleet.select())
+    assert not first.engine_alive
+    assert second.container is not None

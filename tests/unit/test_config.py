@@ -56,6 +56,8 @@ def test_the_least_that_is_enough(tmp_path: Path) -> None:
     assert fleet.limits == Limits("6g", 3.5)
     assert fleet.volumes == ()
     assert fleet.control_socket is None
+    assert fleet.ping_timeout == 0.6
+    assert fleet.actor.commands == "original"
     assert (fleet.actor.name, fleet.actor.host) == ("fliswarm", "0.0.0.0")
     assert (fleet.actor.port, fleet.actor.tron_port) == (19996, 6093)
     assert (node.engine, node.port, node.user) == ("tcp://h1:2375", 19995, "sdss")

@@ -49,8 +49,7 @@ class Options:
         from fliswarm import config
         from fliswarm.faces.control.address import default_socket
 
-        file = config.find(self.config)
-        return config.load(file).control_socket or default_socket()
+        return config.socket(config.find(self.config)) or default_socket()
 
 
 class _Group(click.Group):

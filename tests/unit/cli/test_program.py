@@ -127,7 +127,7 @@ def test_a_port_that_is_taken(fliswarm: Program) -> None:
 def test_a_wrong_configuration(fliswarm: Program, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("image: x\nnodes: {LAB: {gfa1: {host: h, prot: 1}}}\n", "utf-8")
-    for words in (["start"], ["start", "--debug"], ["status"], ["stop"]):
+    for words in (["start"], ["start", "--debug"]):
         done = fliswarm.run("-c", str(wrong), *words)
         assert done.code == 3, words
         assert done.err == (
@@ -140,6 +140,18 @@ def test_a_wrong_configuration(fliswarm: Program, tmp_path: Path) -> None:
     unknown = fliswarm("start", "--nodes", "gfa1,gfa9")
     assert unknown.code == 3
     assert "--nodes: 'gfa9' is not a node of APO" in unknown.err
+
+
+def test_a_controller_is_found_with_a_file_that_has_become_wrong(
+    fliswarm: Program,
+) -> None:
+    assert fliswarm("start").code == 0
+    text = fliswarm.config.read_text("utf-8")
+    fliswarm.config.write_text(f"{text}\nprot: [\n", "utf-8")
+    assert fliswarm("send", "ping").code == 0
+    assert fliswarm("send", "ping", OBSERVATORY="KPNO").code == 0
+    done = fliswarm("stop")
+    assert (done.code, done.out) == (0, "fliswarm -- stopped\n")
 
 
 def test_the_configuration_of_the_environment(fliswarm: Program) -> None:

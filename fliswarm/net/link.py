@@ -115,7 +115,7 @@ class Link(asyncio.BufferedProtocol):
 
     # For subclasses
 
-    def _line(self, line: str) -> None:
+    def _line(self, line: bytes) -> None:
         """Take a line."""
         raise NotImplementedError
 
@@ -232,7 +232,7 @@ class Link(asyncio.BufferedProtocol):
         self._proved = True
         if self._suspect:
             self._is_up()
-        for line in self._lines.feed(bytes(self._read[:nbytes])):
+        for line in self._lines.cut(bytes(self._read[:nbytes])):
             self._line(line)
         if self._lines.dropped:
             self._dropped()

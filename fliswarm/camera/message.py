@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -28,7 +28,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     command: int | None
     code: str
     sender: str
-    data: dict[str, Any]
+    data: Mapping[str, Any]
 
 
 class _Header(msgspec.Struct, gc=False):
@@ -55,12 +55,13 @@ def parse(line: bytes) -> Reply | None:
     ValueError
         When the line is not JSON, or not of flicamera's form.
     """
+    message: _Message | None
     try:
         message = _read(line)
     except (ValueError, RecursionError):
         message = _read_any(line.decode("utf-8", "replace"))
-        if message is None:
-            return None
+    if message is None:
+        return None
     header, data = message.header, message.data
     if line.count(b"[") + line.count(b"{") > DEPTH:
         _check_depth(data)

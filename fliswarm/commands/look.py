@@ -87,6 +87,7 @@ async def logs(context: Context, node: str, lines: int) -> None:
     """Shows what a camera's program printed last."""
     for live in context.fleet.select(node):
         for line in (await context.fleet.logs(live, lines)).splitlines():
+            await context.call.ready()
             context.call.info(log=[live.node.name, line])
     context.call.finish()
 
@@ -111,6 +112,9 @@ class _Heard(Sink):
 
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         self._call.relay(Reply(None, code, sender, keywords))
+
+    async def ready(self) -> None:
+        await self._call.ready()
 
     @property
     def closed(self) -> bool:

@@ -89,7 +89,7 @@ class Loop(asyncio.SelectorEventLoop):
             def work() -> None:
                 found: Answers | Exception
                 try:
-                    found = socket.getaddrinfo(host, None, *options)
+                    found = socket.getaddrinfo(host, 0, *options)
                 except (OSError, ValueError) as error:
                     found = error
                 # The loop may be closed by now, and nobody asks any more.

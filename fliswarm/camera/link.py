@@ -92,7 +92,7 @@ class CameraLink(Link):
         self._on_broadcast = on_broadcast
         self._on_change = on_change
         self._on_problem = on_problem
-        self._exchanges: dict[int, Exchange] = {}
+        self._exchanges: dict[int | None, Exchange] = {}
         self._free: list[int] = []
         self._complained = -COMPLAINT_PAUSE
         self._unsaid = 0
@@ -192,15 +192,16 @@ class CameraLink(Link):
         self._unsaid = 0
         self._on_problem(f"{problem}{more}")
 
-    def _line(self, line: str) -> None:
+    def _line(self, line: bytes) -> None:
         try:
             reply = parse(line)
         except ValueError:
-            self._complain(f"not understood from the camera: {line[:80]!r}")
+            shown = line.decode("utf-8", "replace")[:80]
+            self._complain(f"not understood from the camera: {shown!r}")
             return
         if reply is None:
             return
-        exchange = self._exchanges.get(reply.command) if reply.command else None
+        exchange = self._exchanges.get(reply.command)
         if exchange is None:
             self._on_broadcast(reply)
             return

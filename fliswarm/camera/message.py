@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
-CODES = frozenset(">:iwdef!")
-"""Message codes: running, done, information, warning, debug, error, failed, fatal."""
+import msgspec
 
 FINAL = frozenset(":f!")
 """Message codes that end a command."""
@@ -15,16 +14,15 @@ FINAL = frozenset(":f!")
 DEPTH = 32
 """Levels of a value within values; no keyword has more than three."""
 
+Code = Literal[">", "i", "d", "w", "e", ":", "f", "!"]
+"""Message codes: running, information, debug, warning, error, done, failed, fatal."""
 
-_DECODER = json.JSONDecoder()
 
-
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """One line from a camera.
 
     ``command`` is the number of the command it answers, or ``None`` for a line that
-    answers nobody; ``code`` is one of ``> i d w e : f !``; the order of ``data`` is
-    part of its meaning.
+    answers nobody; the order of ``data`` is part of its meaning.
     """
 
     command: int | None
@@ -33,7 +31,23 @@ class Reply(NamedTuple):
     data: Mapping[str, Any]
 
 
-def parse(line: str) -> Reply | None:
+class _Header(msgspec.Struct, gc=False):
+    command_id: int | None
+    message_code: Code
+    sender: str
+
+
+class _Message(msgspec.Struct, gc=False):
+    header: _Header
+    data: dict[str, Any]
+
+
+_read = msgspec.json.Decoder(_Message).decode
+
+_DECODER = json.JSONDecoder()
+
+
+def parse(line: bytes) -> Reply | None:
     """Read one line; ``None`` for a message without a header, which says nothing.
 
     Raises
@@ -41,30 +55,35 @@ def parse(line: str) -> Reply | None:
     ValueError
         When the line is not JSON, or not of flicamera's form.
     """
+    message: _Message | None
+    try:
+        message = _read(line)
+    except (ValueError, RecursionError):
+        message = _read_any(line.decode("utf-8", "replace"))
+    if message is None:
+        return None
+    header, data = message.header, message.data
+    if line.count(b"[") + line.count(b"{") > DEPTH:
+        _check_depth(data)
+    return Reply(header.command_id, header.message_code, header.sender, data)
+
+
+def _read_any(line: str) -> _Message | None:
+    """Read a line that keeps to no standard, as Python's own ``json`` writes it.
+
+    Such as a temperature of ``NaN``, half of a surrogate pair, or no header at all.
+    """
     try:
         message, end = _DECODER.raw_decode(line)
         if end < len(line) and not line[end:].isspace():
             raise ValueError("more than one message")
-        header = message["header"]
-        if not header:
+        if not message["header"]:
             return None
-        command = header["command_id"]
-        code = header["message_code"]
-        sender = header["sender"]
-        data = message["data"]
-        if not (
-            (command is None or type(command) is int)
-            and type(code) is str
-            and code in CODES
-            and type(sender) is str
-            and type(data) is dict
-        ):
-            raise ValueError("not a reply")
+        return msgspec.convert(
+            {"header": message["header"], "data": message["data"]}, _Message
+        )
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a reply: {error!r}") from error
-    if line.count("[") + line.count("{") > DEPTH:
-        _check_depth(data)
-    return Reply(command, code, sender, data)
 
 
 def _check_depth(data: object) -> None:

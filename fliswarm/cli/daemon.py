@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ from fliswarm.faces.control.address import default_socket
 from fliswarm.faces.control.client import LocalControl
 from fliswarm.faces.control.client import dial_stdio as join_stdio
 from fliswarm.model import Fleet
+from fliswarm.net.names import Loop
 
 START_LIMIT = 20.0
 """Seconds for a controller to open its control socket."""
@@ -79,9 +81,13 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
     async def run() -> None:
         state = store.folder() / load().observatory
         service = Service(load, engines, hosts, state)
+        # What a fleet is made of stays, and is not looked through again for rubbish.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         await service.run(socket)
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(run())
     hosts.close()
     # Threads may still wait for engines that do not answer; nothing waits for them.
     logging.shutdown()

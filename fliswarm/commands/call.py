@@ -24,6 +24,9 @@ class Sink(Protocol):
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         """Send a reply of a camera."""
 
+    async def ready(self) -> None:
+        """Return when there is room for more replies, or nobody there to read them."""
+
     @property
     def closed(self) -> bool:
         """Whether nobody is there any more to read a reply."""
@@ -57,6 +60,10 @@ class Call:
         """Send a reply; after the end there is nobody to read one."""
         if not self.ended:
             self._sink.write(code, keywords)
+
+    async def ready(self) -> None:
+        """Return when there is room for more; for commands with long answers."""
+        await self._sink.ready()
 
     def debug(self, **keywords: object) -> None:
         """Send a detail."""

@@ -45,6 +45,7 @@ async def logs(context: Context, node: str, lines: int) -> None:
     """Shows what a camera's program printed last."""
     for live in context.fleet.select(node):
         for line in (await context.fleet.logs(live, lines)).splitlines():
+            await context.call.ready()
             context.call.info(log=[live.node.name, line])
     context.call.finish()
 

@@ -99,8 +99,8 @@ class TronLink(Link):
         if was_up:
             self._on_change(False)
 
-    def _line(self, line: str) -> None:
-        match = _REPLY.match(line)
+    def _line(self, line: bytes) -> None:
+        match = _REPLY.match(line.decode("utf-8", "replace"))
         if match is None or match["user"] != self._actor:
             return
         ended = self._waiting.get(int(match["number"]))

@@ -20,6 +20,10 @@ class LineReader:
         self.dropped = False
 
     def feed(self, data: bytes) -> list[str]:
+        """Return the lines that ``data`` completes, as text; see `cut`."""
+        return [line.decode("utf-8", "replace") for line in self.cut(data)]
+
+    def cut(self, data: bytes) -> list[bytes]:
         """Return the lines that ``data`` completes, without their ends.
 
         ``dropped`` tells afterwards whether a line became too long in this call.
@@ -40,7 +44,7 @@ class LineReader:
             short = [line for line in lines if len(line) <= self._limit]
             self.dropped = self.dropped or len(short) < len(lines)
             lines = short
-        return [line.decode("utf-8", "replace") for line in lines]
+        return lines
 
     def _keep(self, rest: bytes) -> None:
         if self._skipping:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import socket
 from contextlib import suppress
 
+from fliswarm.net.dial import dialling, reason
 from fliswarm.net.lines import LineReader
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,9 @@ CONNECT_LIMIT = 3.0
 
 ASK_AGAIN = 1.0
 """Seconds between two questions to a peer that has been silent for too long."""
+
+GONE_LIMIT = 12_000
+"""Milliseconds for a peer's kernel to acknowledge what it was sent."""
 
 FIRST_PAUSE = 0.1
 """Seconds before the first new attempt to connect; each further pause is twice that."""
@@ -115,7 +118,7 @@ class Link(asyncio.BufferedProtocol):
 
     # For subclasses
 
-    def _line(self, line: str) -> None:
+    def _line(self, line: bytes) -> None:
         """Take a line."""
         raise NotImplementedError
 
@@ -134,28 +137,20 @@ class Link(asyncio.BufferedProtocol):
     # Life
 
     async def _supervise(self) -> None:
-        loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         while True:
             self._hurry.clear()
             self._down.clear()
             try:
-                async with asyncio.timeout(CONNECT_LIMIT):
-                    await loop.create_connection(lambda: self, self.host, self.port)
+                await self._connect()
             except OSError as error:  # TimeoutError is one
-                self.problem = (
-                    os.strerror(error.errno) if error.errno else "does not answer"
-                )
-            else:
-                try:
-                    await self._watch()
-                finally:
-                    # A cancelled supervisor takes its connection with it.
-                    if self._transport is not None:
-                        self._transport.abort()
-                    self._lost()
-                # A peer that takes connections only to drop them is not asked often.
-                pause = FIRST_PAUSE if self._proved else pause
+                self.problem = reason(error)
+            except Exception:
+                # A link whose supervisor has died would never be made again.
+                log.exception("link %s", self.name)
+            # A peer that takes connections only to drop them is not asked often.
+            pause = FIRST_PAUSE if self._proved else pause
+            self._proved = False
             try:
                 # Many links must not knock in step at a peer that comes back.
                 async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311
@@ -163,6 +158,20 @@ class Link(asyncio.BufferedProtocol):
                 pause = FIRST_PAUSE
             except TimeoutError:
                 pause = min(pause * 2, self._retry)
+
+    async def _connect(self) -> None:
+        """Connect, and return when the connection is lost."""
+        loop = asyncio.get_running_loop()
+        with dialling(self.host):
+            async with asyncio.timeout(CONNECT_LIMIT):
+                await loop.create_connection(lambda: self, self.host, self.port)
+        try:
+            await self._watch()
+        finally:
+            # A cancelled supervisor takes its connection with it.
+            if self._transport is not None:
+                self._transport.abort()
+            self._lost()
 
     async def _watch(self) -> None:
         """Return when the connection is lost; break it when the peer is silent."""
@@ -232,16 +241,21 @@ class Link(asyncio.BufferedProtocol):
         self._proved = True
         if self._suspect:
             self._is_up()
-        for line in self._lines.feed(bytes(self._read[:nbytes])):
+        for line in self._lines.cut(bytes(self._read[:nbytes])):
             self._line(line)
         if self._lines.dropped:
             self._dropped()
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """Let the kernel find out about a peer that is gone without a word, in 12 s."""
+    """Let the kernel find out about a peer that is gone without a word, in 12 s.
+
+    Keep-alive asks while nothing is under way; what was sent and is not acknowledged
+    has a limit of its own, which is a quarter of an hour where none is set.
+    """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 6)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_LIMIT)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -116,6 +116,9 @@ class _LegacySink:
         text = wire.relayed(sender, keywords)
         user.write(wire.reply(user.number, self._command, code, text))
 
+    async def ready(self) -> None:
+        await self._user.ready()
+
     @property
     def closed(self) -> bool:
         return not self._user.there
@@ -135,6 +138,9 @@ class BroadcastSink:
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         """Send a camera's reply."""
         self._server.relay_all(code, sender, keywords)
+
+    async def ready(self) -> None:
+        """See `Sink.ready`."""
 
     @property
     def closed(self) -> bool:

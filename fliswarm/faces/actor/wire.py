@@ -58,15 +58,13 @@ def keywords(values: Mapping[str, object]) -> str:
 
 def relayed(sender: str, values: Mapping[str, object]) -> str:
     """Return a camera's keywords, each with the camera's name as its first value."""
-    head = value(sender)
-    return "; ".join(
-        [
-            f"{name(key[:NAME_LENGTH])}={head},{text}"
-            if (text := value(item))
-            else f"{name(key[:NAME_LENGTH])}={head}"
-            for key, item in values.items()
-        ]
-    )
+    head = _text(sender)
+    texts = []
+    for key, item in values.items():
+        text = _values(item.values()) if type(item) is dict else value(item)
+        start = f"{name(key[:NAME_LENGTH])}={head}"
+        texts.append(f"{start},{text}" if text else start)
+    return "; ".join(texts)
 
 
 @functools.lru_cache(maxsize=1024)

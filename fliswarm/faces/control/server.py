@@ -122,6 +122,9 @@ class _JsonSink:
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         self._send(code, sender, keywords)
 
+    async def ready(self) -> None:
+        await self._client.ready()
+
     @property
     def closed(self) -> bool:
         return not self._client.there

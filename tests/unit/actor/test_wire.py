@@ -54,7 +54,18 @@ def test_a_command_line(line: str, expected: tuple[str | None, int, str]) -> Non
 
 @pytest.mark.parametrize(
     "line",
-    ["5", "18 !!", "11 -5 ping", "1 2 3 ping", "-1 ping", "--nope", "..", "", "9" * 19],
+    [
+        "5",
+        "18 !!",
+        "11 -5 ping",
+        "1 2 3 ping",
+        "-1 ping",
+        "--nope",
+        "..",
+        "",
+        "9" * 19,
+        "9" * 19 + " ping",
+    ],
 )
 def test_no_command_line(line: str) -> None:
     assert wire.parse(line) is None
@@ -125,6 +136,11 @@ def test_lines_of_the_original(line: str, keywords: dict[str, object]) -> None:
         ),
         ("a=gfa1; b=gfa1,T,F,1", {"a": [], "b": [True, [False, 1]]}),
         ('status=gfa1,""', {"status": ""}),
+        ("_x=gfa1,1", {"_x": 1}),
+        ("_5x=gfa1,1", {"5x": 1}),
+        ("_=gfa1,1", {"": 1}),
+        ("a_b_c=gfa1,1", {"a b=c": 1}),
+        (f"{'k' * 64}=gfa1,1", {"k" * 65: 1}),
     ],
 )
 def test_a_camera_s_keywords_begin_with_its_name(
@@ -152,6 +168,10 @@ def test_a_camera_s_keywords_begin_with_its_name(
         ("'quoted already'", "'quoted already'"),
         ('"half', '"\\"half"'),
         ('"two" "strings"', '"\\"two\\" \\"strings\\""'),
+        # What its sender has quoted is no string of Tron's with a line's end in it.
+        ('"a\n1 5 : b"', '"\\"a\\n1 5 : b\\""'),
+        ("'a\n1 5 : b'", "\"'a\\n1 5 : b'\""),
+        ('"a\x00b"', '"\\"a\\u0000b\\""'),
         (1.5, "1.5"),
         (None, "None"),
         (True, "T"),
@@ -161,6 +181,12 @@ def test_a_camera_s_keywords_begin_with_its_name(
 )
 def test_a_value(item: object, text: str) -> None:
     assert wire.value(item) == text
+
+
+@given(st.text() | st.text().map('"{}"'.format) | st.text().map("'{}'".format))
+def test_no_text_ends_a_line(text: str) -> None:
+    line = wire.reply(1, 2, "i", wire.relayed("gfa1", {"text": text, "of": [text]}))
+    assert line.count("\n") == 1
 
 
 @given(st.text())

@@ -252,12 +252,12 @@ async def test_a_camera_that_comes_late_and_comes_back() -> None:
         with pytest.raises(CameraError, match=r"gfa1: camera not connected: .*refused"):
             link.send("ping", heard.replies.append)
         camera = await RawCamera().start(port)
-        await until(lambda: link.up)
+        await until(lambda: link.up and camera.connections)
         await camera.close()
         await until(lambda: not link.up)
         await until(lambda: "refused" in link.problem)
         camera = await RawCamera().start(port)
-        await until(lambda: link.up)
+        await until(lambda: link.up and camera.connections)
         assert await link.send("ping", heard.replies.append).ended is Outcome.DONE
         assert heard.changes == [True, False, True]
         await camera.close()

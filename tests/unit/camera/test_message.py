@@ -10,8 +10,8 @@ from fliswarm.camera.message import DEPTH, Reply, parse
 from tests.unit.support.camera import line
 
 
-def text(command: int | None, code: str, **data: object) -> str:
-    return line(command, code, "gfa1", **data).decode()
+def text(command: int | None, code: str, **data: object) -> bytes:
+    return line(command, code, "gfa1", **data).rstrip()
 
 
 def test_a_reply() -> None:
@@ -34,7 +34,7 @@ def test_a_reply_to_nobody() -> None:
 
 @pytest.mark.parametrize("header", [{}, None])
 def test_a_message_without_a_header_says_nothing(header: object) -> None:
-    assert parse(json.dumps({"header": header, "data": {}})) is None
+    assert parse(json.dumps({"header": header, "data": {}}).encode()) is None
 
 
 GOOD = {"command_id": 1, "message_code": "i", "sender": "gfa1"}
@@ -62,11 +62,11 @@ GOOD = {"command_id": 1, "message_code": "i", "sender": "gfa1"}
 )
 def test_what_is_no_reply(message: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse(message)
+        parse(message.encode())
 
 
 def test_values_may_be_deep_but_not_endless() -> None:
-    def nested(depth: int) -> str:
+    def nested(depth: int) -> bytes:
         deep: object = 1
         for _ in range(depth):
             deep = [deep]
@@ -90,7 +90,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_whatever_comes_is_a_reply_or_a_value_error(message: object) -> None:
     try:
-        found = parse(json.dumps(message))
+        found = parse(json.dumps(message).encode())
     except ValueError:
         return
     assert found is None or isinstance(found, Reply)

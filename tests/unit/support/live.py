@@ -137,7 +137,7 @@ class Site:
         """Return the computer that a node has in the configuration now."""
         return self.computers[self.desired.nodes[name].engine]
 
-    def configure(self, change: Callable[[dict[str, Node]], None]) -> Fleet:
+    def configure(self, change: Callable[[dict[str, Node]], object]) -> Fleet:
         """Change the nodes of the configuration."""
         nodes = dict(self.desired.nodes)
         change(nodes)

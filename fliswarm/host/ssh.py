@@ -143,7 +143,7 @@ class SshHost:
                 alias or host,
                 SSH_PORT if alias else port,
                 username=values.get("user", [self._node.user])[0],
-                key_filename=keys or None,
+                key_filename=keys or None,  # type: ignore[arg-type]  # may be several
                 allow_agent=values.get("identitiesonly") != ["yes"],
                 sock=way,
                 timeout=CONNECT_LIMIT,

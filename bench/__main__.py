@@ -22,6 +22,7 @@ from bench.programs import (
     running,
 )
 from bench.report import Figure, show
+from tests.unit.support.certificates import Authority
 
 BOTH = ("original", "fliswarm")
 BURST = 3000
@@ -114,6 +115,30 @@ def meanwhile(program: Program) -> tuple[float, float]:
     return longest, most - before
 
 
+def processor(program: Program, client: Client) -> list[Figure]:
+    """Measure what our part in it costs, whatever else the machine does."""
+    figures = []
+
+    def taken(name: str, unit: str, count: int, act: Callable[[], object]) -> None:
+        before = program.processor
+        act()
+        each = (program.processor - before) / count * 1e6
+        figures.append(Figure(f"processor time, {name}", unit, each))
+
+    def talks(command: str) -> None:
+        for _ in range(500):
+            client.command(command)
+
+    for cameras in (1, 7):
+        names = ",".join(f"cam{number}" for number in range(cameras))
+        command = f"talk -n {names} status"
+        what = f"talk to {cameras}"
+        taken(what, "us", 500, lambda command=command: talks(command))  # type: ignore[misc]
+    command = f"talk -n {names} burst {BURST}"
+    taken("a reply", "us", 7 * BURST, lambda: client.count(command))
+    return figures
+
+
 def relay(folder: Path, oracle: Path) -> list[Figure]:
     """Measure the relay with seven cameras, and an eighth that keeps quiet."""
     layout = Layout(8)
@@ -135,6 +160,7 @@ def relay(folder: Path, oracle: Path) -> list[Figure]:
         )
         clients = {"original": Client(original.port), "fliswarm": Client(ours.port)}
         figures += [talk(clients, 1, 0.35), talk(clients, 7, 0.35), burst(clients, 7)]
+        figures += processor(ours, clients["fliswarm"])
         figures.append(skew(clients["fliswarm"]))
         slow, fat = meanwhile(original)
         quick, lean = meanwhile(ours)
@@ -212,6 +238,37 @@ def many_nodes(folder: Path, oracle: Path) -> list[Figure]:
     ]
 
 
+def many_engines_with_tls(folder: Path, oracle: Path) -> list[Figure]:
+    """Measure the start and ``status`` of many nodes by the default transport."""
+    tls = folder / "tls"
+    tls.mkdir()
+    authority = Authority()
+    authority.write(tls / "ca.pem")
+    authority.issue(tls / "server.pem", tls / "server-key.pem", "127.0.0.1")
+    authority.issue(tls / "cert.pem", tls / "key.pem")
+    figures = []
+    for nodes, limit in ((64, None), (500, 2.0)):
+        dead = nodes // 16 if nodes < 100 else nodes // 10
+        with (
+            observatory(nodes, tls),
+            dead_hosts(),
+            running("fliswarm", Layout(nodes, dead, tls), folder, oracle) as ours,
+        ):
+            time.sleep(10)
+            client = Client(ours.port)
+            before = ours.processor
+            asked = [client.command("status")[0] for _ in range(3)]
+            each = (ours.processor - before) / 3 / nodes
+            client.close()
+        what = f"{nodes} nodes, {dead} dead, TLS"
+        figures += [
+            Figure(f"start, {what}", "s", ours.started),
+            Figure(f"status, {what}", "s", statistics.median(asked), limit=limit),
+            Figure(f"its processor time a node, {what}", "ms", each * 1e3),
+        ]
+    return figures
+
+
 def memory_of(folder: Path, oracle: Path, nodes: int) -> int:
     """Return our memory with some nodes, in bytes."""
     with observatory(nodes), running("fliswarm", Layout(nodes), folder, oracle) as ours:
@@ -239,21 +296,32 @@ def help_text(oracle: Path) -> Figure:
     )
 
 
+Part = Callable[[Path, Path], list[Figure]]
+
+PARTS: dict[str, Part] = {
+    "help": lambda _, oracle: [help_text(oracle)],
+    "relay": relay,
+    "scaling": scaling,
+    "nodes": many_nodes,
+    "tls": many_engines_with_tls,
+    "lab": lambda folder, oracle: [reconnect(folder, oracle)],
+}
+"""What may be measured; only the last one needs the lab."""
+
+
 def main() -> None:
-    """Measure everything and print the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("oracle", type=Path, help="environment of sdss-fliswarm 0.7")
     parser.add_argument("--lab", action="store_true", help="reconnect in the lab too")
+    parser.add_argument("--part", choices=PARTS, action="append", help="that alone")
     arguments = parser.parse_args()
     oracle: Path = arguments.oracle.resolve()
-    figures = [help_text(oracle)]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        figures += relay(folder, oracle)
-        figures += scaling(folder, oracle)
-        figures += many_nodes(folder, oracle)
-        if arguments.lab:
-            figures.append(reconnect(folder, oracle))
+    parts = arguments.part or [part for part in PARTS if part != "lab" or arguments.lab]
+    figures = []
+    for part in parts:
+        with tempfile.TemporaryDirectory() as name:
+            figures += PARTS[part](Path(name), oracle)
     if not show(figures):
         sys.exit("a promised figure was missed")
 

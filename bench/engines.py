@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 IMAGE = "sdss/flicamera:latest"
@@ -83,19 +85,28 @@ class Engine(asyncio.Protocol):
             self._transport.write(head.encode() + content)
 
 
-async def serve(first: int, count: int) -> None:
+async def serve(first: int, count: int, tls: Path | None) -> None:
     """Serve engines on consecutive ports, until ended."""
     loop = asyncio.get_running_loop()
+    secure = None
+    if tls is not None:
+        secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        secure.load_verify_locations(tls / "ca.pem")
+        secure.load_cert_chain(tls / "server.pem", tls / "server-key.pem")
+        secure.verify_mode = ssl.CERT_REQUIRED
     for number in range(count):
 
         def engine(name: str = f"cam{number}") -> Engine:
             return Engine(name)
 
         make: Callable[[], Engine] = engine
-        await loop.create_server(make, "127.0.0.1", first + number, backlog=1024)
+        await loop.create_server(
+            make, "127.0.0.1", first + number, backlog=1024, ssl=secure
+        )
     print("ready", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    folder = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), folder))

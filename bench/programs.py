@@ -25,10 +25,14 @@ DEAD = "127.9.9.{}"
 
 @dataclass(frozen=True)
 class Layout:
-    """How many nodes there are; the last ``dead`` of them do not answer at all."""
+    """How many nodes there are; the last ``dead`` of them do not answer at all.
+
+    ``tls`` is the folder with the certificates of their engines, where they have some.
+    """
 
     nodes: int
     dead: int = 0
+    tls: Path | None = None
 
     def write(self, folder: Path, program: str) -> Path:
         """Write the configuration of a program, in the original's format."""
@@ -61,6 +65,9 @@ class Layout:
         }
         if program == "fliswarm":
             config["control"] = {"socket": str(folder / "control.sock")}
+        if self.tls is not None:
+            files = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+            config["docker-tls"] = {k: str(self.tls / f) for k, f in files.items()}
         file = folder / f"{program}.yaml"
         # JSON is YAML.
         file.write_text(json.dumps(config), "utf-8")
@@ -81,17 +88,30 @@ class Program:
         fields = Path(f"/proc/{self.process.pid}/statm").read_text("utf-8").split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def processor(self) -> float:
+        """Seconds of processor time of all its threads, the kernel's on its behalf too.
+
+        Other programs of a busy machine do not count in it.
+        """
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        texts = ((thread / "schedstat").read_text("utf-8") for thread in threads)
+        return sum(int(text.split()[0]) for text in texts) / 1e9
+
 
 @contextmanager
-def observatory(nodes: int) -> Iterator[None]:
+def observatory(nodes: int, tls: Path | None = None) -> Iterator[None]:
     """Run simulated cameras and engines for the time of a ``with`` block."""
-    words = ((f"bench.{kind}", port) for kind, port in SIMULATED.items())
+    secure = [str(tls)] if tls is not None else []
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", module, str(port), str(nodes)],
+            [sys.executable, "-m", *words],
             stdout=subprocess.PIPE,
         )
-        for module, port in words
+        for words in (
+            ["bench.cameras", str(CAMERAS), str(nodes)],
+            ["bench.engines", str(ENGINES), str(nodes), *secure],
+        )
     ]
     try:
         for process in processes:
@@ -103,9 +123,6 @@ def observatory(nodes: int) -> Iterator[None]:
         for process in processes:
             process.kill()
             process.communicate()
-
-
-SIMULATED = {"cameras": CAMERAS, "engines": ENGINES}
 
 
 @contextmanager
@@ -137,6 +154,9 @@ def launched(program: str, file: Path, folder: Path, oracle: Path) -> Iterator[P
         words += ["actor", "start", "--debug"]
     else:
         words = [sys.executable, "-m", "fliswarm", "-c", str(file), "start", "--debug"]
+    environment = {**os.environ, "OBSERVATORY": "APO"}
+    # With it, both programs would be this one.
+    environment.pop("PYTHONPATH", None)
     began = time.monotonic()
     with (folder / f"{program}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -144,7 +164,7 @@ def launched(program: str, file: Path, folder: Path, oracle: Path) -> Iterator[P
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "OBSERVATORY": "APO"},
+            env=environment,
         )
     try:
         client = Client.wait(PORTS[program], limit=120)

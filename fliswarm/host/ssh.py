@@ -1,16 +1,21 @@
 """A node's operating system, over ssh: the only module that imports ``paramiko``.
 
-Host keys are checked: an unknown or another host is refused, never learnt.
+Host keys are checked: an unknown or another host is refused, never learnt. Port, user,
+keys, known hosts and jumps are what the system's ssh has for the host.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shlex
+import socket
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fliswarm.errors import HostError
 from fliswarm.model import Node
@@ -24,6 +29,9 @@ CONNECT_LIMIT = 5.0
 
 COMMAND_LIMIT = 15.0
 """Seconds for a short command to end."""
+
+SSH_PORT = 22
+"""Where ssh listens; a host key is known by its host's name alone there."""
 
 MARK = "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat"
 """Tells one start of a host from another: the kernel's, or that of its first process
@@ -90,28 +98,28 @@ class SshHost:
     def _where(self) -> str:
         return f"ssh {self._node.user}@{self._node.host}"
 
+    @property
+    def _target(self) -> list[str]:
+        """Where the system's ssh goes for this node, for its engine too."""
+        node = self._node
+        if node.engine.startswith("ssh://"):
+            return ssh.target(urlsplit(node.engine), node.user)
+        port = [] if node.ssh_port == SSH_PORT else ["-p", str(node.ssh_port)]
+        return [*port, f"{node.user}@{node.host}"]
+
     @contextmanager
     def _connected(self) -> Iterator[paramiko.SSHClient]:
         # A controller that reboots nothing need not hold a cryptography library.
         import paramiko
 
         client = paramiko.SSHClient()
-        client.load_system_host_keys()
-        known = Path("/etc/ssh/ssh_known_hosts")
-        if known.exists():
-            client.load_system_host_keys(str(known))
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         try:
-            client.connect(
-                self._node.host,
-                self._node.ssh_port,
-                username=self._node.user,
-                timeout=CONNECT_LIMIT,
-                banner_timeout=CONNECT_LIMIT,
-                auth_timeout=CONNECT_LIMIT,
-                channel_timeout=CONNECT_LIMIT,
-            )
-            yield client
+            values = ssh.settings(self._target, CONNECT_LIMIT)
+            for file in _known_hosts(values):
+                client.load_system_host_keys(str(file))
+            with self._connect(client, values):
+                yield client
         except paramiko.BadHostKeyException as error:
             raise HostError(
                 self._node.name, f"{self._where}: {ssh.OTHER_HOST_KEY}"
@@ -120,3 +128,65 @@ class SshHost:
             raise HostError(self._node.name, f"{self._where}: {error}") from error
         finally:
             client.close()
+
+    @contextmanager
+    def _connect(
+        self, client: paramiko.SSHClient, values: dict[str, list[str]]
+    ) -> Iterator[None]:
+        """Connect as the system's ssh would."""
+        host = values.get("hostname", [self._node.host])[0]
+        port = int(values.get("port", [str(self._node.ssh_port)])[0])
+        alias = values.get("hostkeyalias", [None])[0]
+        keys = [str(file) for file in _there(values.get("identityfile", []))]
+        with _way(ssh.proxy(values, host, port), host, port) as way:
+            client.connect(
+                alias or host,
+                SSH_PORT if alias else port,
+                username=values.get("user", [self._node.user])[0],
+                key_filename=keys or None,  # type: ignore[arg-type]  # may be several
+                allow_agent=values.get("identitiesonly") != ["yes"],
+                sock=way,
+                timeout=CONNECT_LIMIT,
+                banner_timeout=CONNECT_LIMIT,
+                auth_timeout=CONNECT_LIMIT,
+                channel_timeout=CONNECT_LIMIT,
+            )
+            yield
+
+
+@contextmanager
+def _way(command: str | None, host: str, port: int) -> Iterator[socket.socket]:
+    """Hold a connection to a host, through the program that leads there, if any."""
+    if command is None:
+        with socket.create_connection((host, port), CONNECT_LIMIT) as way:
+            yield way
+        return
+    ours, theirs = socket.socketpair()
+    words = ["sh", "-c", f"exec {command}"]
+    with (
+        ours,
+        subprocess.Popen(
+            words,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):
+        theirs.close()
+        try:
+            yield ours
+        finally:
+            process.kill()
+
+
+def _known_hosts(values: dict[str, list[str]]) -> list[Path]:
+    """Return the files that hold the known host keys."""
+    if not values:
+        return _there(["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"])
+    lists = values["userknownhostsfile"] + values["globalknownhostsfile"]
+    return _there([name for names in lists for name in shlex.split(names)])
+
+
+def _there(names: list[str]) -> list[Path]:
+    files = (Path(name).expanduser() for name in names)
+    return [file for file in files if file.is_file()]

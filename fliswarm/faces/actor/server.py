@@ -31,9 +31,11 @@ class ActorServer:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
-        """Begin to listen."""
+        """Begin to listen; on ``::``, at all addresses of both families."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _User(self), host, port)
+        # asyncio's own :: is IPv6 alone.
+        where = ["0.0.0.0", "::"] if host == "::" else host
+        self._server = await loop.create_server(lambda: _User(self), where, port)
 
     @property
     def port(self) -> int:

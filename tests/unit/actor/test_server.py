@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from fliswarm import __version__
+from fliswarm.faces.actor.server import ActorServer
 from fliswarm.faces.connection import LINE_LIMIT
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
 from tests.unit.support.client import Client
@@ -492,3 +494,29 @@ async def test_logs(tmp_path: Path) -> None:
         await client.command("2 reconnect")
         assert await client.command("3 logs gfa1 --lines 5") == ["> ", ": "]
         assert "cannot be parsed" in (await client.command("4 logs gfa1 --lines 0"))[-1]
+
+
+@pytest.mark.parametrize(
+    ("host", "there", "away"),
+    [
+        ("::", ["127.0.0.1", "::1"], []),
+        ("0.0.0.0", ["127.0.0.1"], ["::1"]),
+        ("::1", ["::1"], ["127.0.0.1"]),
+    ],
+)
+async def test_users_come_by_both_families(
+    host: str, there: list[str], away: list[str]
+) -> None:
+    server = ActorServer(Mock(), "1.0")
+    port = free_port()
+    await server.start(host, port)
+    for address in there:
+        reader, writer = await asyncio.open_connection(address, port)
+        await reader.readline()
+        assert await reader.readline() == f"0 0 i UserInfo=1,{address}\n".encode()
+        writer.close()
+        await until(lambda: not server._users)
+    for address in away:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(address, port)
+    await server.close()

@@ -32,6 +32,9 @@ from flicamera.mock import MockFLIDevice, MockLibFLI
 
 DEFAULT_PORT = 19995
 
+ADDRESSES = ["0.0.0.0", "::"]
+"""Where the actor listens: on all addresses of both families."""
+
 OBSERVATORIES = ("APO", "LCO")
 """Where flicamera knows when a night begins; it refuses to expose elsewhere."""
 
@@ -105,7 +108,7 @@ async def serve(name: str, observatory: str, port: int, data_dir: str) -> None:
     actor = FLIActor(
         system,
         name=name,
-        host="0.0.0.0",
+        host=ADDRESSES,
         port=port,
         version=__version__,
         data_dir=f"{data_dir}/{{camera.name}}/{{int(sjd)}}",

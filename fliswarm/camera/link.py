@@ -63,6 +63,9 @@ class CameraLink(Link):
         Name of the camera's node, for messages.
     host, port
         Where the camera listens.
+    actor
+        The name that the camera has to have for itself before it counts as connected:
+        whatever else holds the port may answer there. ``None`` takes any.
     on_broadcast
         Gets each reply that belongs to no command of ours.
     on_change
@@ -79,6 +82,7 @@ class CameraLink(Link):
         host: str,
         port: int,
         *,
+        actor: str | None = None,
         on_broadcast: Callable[[Reply], None] = lambda _: None,
         on_change: Callable[[bool], None] = lambda _: None,
         on_problem: Callable[[str], None] = lambda _: None,
@@ -87,8 +91,15 @@ class CameraLink(Link):
         retry: float = 5.0,
     ) -> None:
         super().__init__(
-            node, host, port, heartbeat=heartbeat, silence=silence, retry=retry
+            node,
+            host,
+            port,
+            heartbeat=heartbeat,
+            silence=silence,
+            retry=retry,
+            wary=actor is not None,
         )
+        self.actor = actor
         self._on_broadcast = on_broadcast
         self._on_change = on_change
         self._on_problem = on_problem
@@ -192,6 +203,16 @@ class CameraLink(Link):
         self._unsaid = 0
         self._on_problem(f"{problem}{more}")
 
+    def _believes(self, line: bytes) -> bool:
+        try:
+            reply = parse(line)
+        except ValueError:
+            return self.actor is None
+        if reply is None or self.actor is None or reply.sender == self.actor:
+            return reply is not None
+        self.problem = f"what answers there says that it is {reply.sender}"
+        return False
+
     def _line(self, line: bytes) -> None:
         try:
             reply = parse(line)
@@ -203,7 +224,8 @@ class CameraLink(Link):
             return
         exchange = self._exchanges.get(reply.command)
         if exchange is None:
-            self._on_broadcast(reply)
+            if self.up:
+                self._on_broadcast(reply)
             return
         exchange.on_reply(reply)
         if reply.code in FINAL:

@@ -144,8 +144,7 @@ async def remove(
         raise SelectionError("name the nodes to clear, or --all, or --left")
     failed: list[str] = []
     if named:
-        # A disabled node that is named is meant; who clears all means it as well.
-        nodes = fleet.select(names, category, exclude, disabled=True)
+        nodes = fleet.select(names, category, exclude, disabled=everything)
         results = await fleet.remove(nodes, telling(call), call.who)
         failed = report_errors(call, results)
     if left or everything:

@@ -17,7 +17,7 @@ from fliswarm.errors import (
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
-from fliswarm.fleet.maker import Maker
+from fliswarm.fleet.maker import Maker, actor_name
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
@@ -343,5 +343,7 @@ class LiveFleet:
 
 
 def _same_camera(before: Node, after: Node | None) -> bool:
-    """Return whether the camera of a node is where it was."""
-    return after is not None and (before.host, before.port) == (after.host, after.port)
+    """Return whether the camera of a node is where it was, under the same name."""
+    if after is None or actor_name(before) != actor_name(after):
+        return False
+    return (before.host, before.port) == (after.host, after.port)

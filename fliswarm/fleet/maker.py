@@ -15,6 +15,11 @@ from fliswarm.model import Node, facts
 from fliswarm.model.facts import Fact, Tell
 
 
+def actor_name(node: Node) -> str:
+    """Return the name that a node's camera has for itself."""
+    return node.environment.get("ACTOR_NAME", node.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """What all live nodes of a fleet have in common; see `LiveNode`."""
@@ -37,7 +42,8 @@ class Maker:
             if isinstance(fact, facts.Settled):
                 self.tell(fact)
 
-        return self._make(node, CameraLink(node.name, node.host, node.port), tell)
+        link = CameraLink(node.name, node.host, node.port, actor=actor_name(node))
+        return self._make(node, link, tell)
 
     def _make(self, node: Node, link: CameraLink, tell: Tell) -> LiveNode:
         return LiveNode(
@@ -68,6 +74,7 @@ class Maker:
             name,
             node.host,
             node.port,
+            actor=actor_name(node),
             on_broadcast=said,
             on_change=changed,
             on_problem=lambda why: tell(facts.CameraConfused(node=name, reason=why)),

@@ -50,6 +50,8 @@ class Link(asyncio.BufferedProtocol):
         Seconds of silence after which the link counts as broken.
     retry
         Longest pause between two attempts to connect, in seconds.
+    wary
+        Whether each connection has to prove itself by a line before it counts.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Link(asyncio.BufferedProtocol):
         heartbeat: float,
         silence: float,
         retry: float,
+        wary: bool = False,
     ) -> None:
         self.name = name
         self.host = host
@@ -74,6 +77,7 @@ class Link(asyncio.BufferedProtocol):
         self._lines = LineReader(LINE_LIMIT)
         self._heard = 0.0
         self._suspect = False
+        self._wary = wary
         self._proved = False
         self._up = asyncio.Event()
         self._down = asyncio.Event()
@@ -133,6 +137,10 @@ class Link(asyncio.BufferedProtocol):
 
     def _ask(self) -> None:
         """Ask the peer for a sign of life."""
+
+    def _believes(self, line: bytes) -> bool:
+        """Return whether a line proves that the peer is there, and the right one."""
+        return True
 
     # Life
 
@@ -219,6 +227,7 @@ class Link(asyncio.BufferedProtocol):
         self._heard = asyncio.get_running_loop().time()
         self._lines = LineReader(LINE_LIMIT)
         self._proved = False
+        self._suspect = self._suspect or self._wary
         if self._suspect:
             # The kernel of a frozen computer takes connections that nobody serves.
             self._ask()
@@ -239,9 +248,9 @@ class Link(asyncio.BufferedProtocol):
         """See `asyncio.BufferedProtocol.buffer_updated`."""
         self._heard = asyncio.get_running_loop().time()
         self._proved = True
-        if self._suspect:
-            self._is_up()
         for line in self._lines.cut(bytes(self._read[:nbytes])):
+            if self._suspect and self._believes(line):
+                self._is_up()
             self._line(line)
         if self._lines.dropped:
             self._dropped()

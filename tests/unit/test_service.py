@@ -88,14 +88,14 @@ async def test_a_reload_changes_only_what_differs(tmp_path: Path) -> None:
         running.desired = replace(
             running.desired, nodes=nodes, enabled=("gfa1", "gfa2", "gfa3")
         )
-        assert await reload(running, "") == ': text="changed: gfa2, gfa3"'
+        assert await reload(running, "") == ': text="changed: gfa2, gfa3, enabled"'
         await until(lambda: moved.connections == 1)
         # gfa1 keeps its own connection; the second is that of gfa3.
         await until(lambda: camera.connections == 2)
         running.desired = replace(
             running.desired, nodes={"gfa1": nodes["gfa1"]}, enabled=("gfa1",)
         )
-        assert await reload(running, "") == ': text="changed: gfa2, gfa3"'
+        assert await reload(running, "") == ': text="changed: gfa2, gfa3, enabled"'
         client = await Client.connect(running.port)
         assert "i enabledNodes=gfa1" in await client.command("1 status")
         await client.close()

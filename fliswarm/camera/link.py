@@ -74,6 +74,11 @@ class CameraLink(Link):
         Gets a sentence about each line that cannot be understood.
     heartbeat, silence, retry
         See `fliswarm.net.link.Link`.
+
+    Attributes
+    ----------
+    stranger
+        Who else answers in the camera's place, in words; ``None`` when nobody does.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class CameraLink(Link):
             wary=actor is not None,
         )
         self.actor = actor
+        self.stranger: str | None = None
         self._on_broadcast = on_broadcast
         self._on_change = on_change
         self._on_problem = on_problem
@@ -176,6 +182,7 @@ class CameraLink(Link):
             log.debug("%s", error)
 
     def _connected(self) -> None:
+        self.stranger = None
         self._on_change(True)
 
     def _disconnected(self, *, was_up: bool) -> None:
@@ -210,7 +217,8 @@ class CameraLink(Link):
             return self.actor is None
         if reply is None or self.actor is None or reply.sender == self.actor:
             return reply is not None
-        self.problem = f"what answers there says that it is {reply.sender}"
+        self.stranger = f"what answers there says that it is {reply.sender}"
+        self.problem = self.stranger
         return False
 
     def _line(self, line: bytes) -> None:

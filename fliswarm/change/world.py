@@ -43,11 +43,9 @@ NO_ANSWER = "it does not answer"
 
 
 class Camera(Protocol):
-    """What changes want of the link to a camera."""
+    """What changes want of the link to a camera; see `fliswarm.camera.CameraLink`."""
 
-    @property
-    def problem(self) -> str:
-        """Why it is not connected."""
+    stranger: str | None
 
     async def wait_up(self) -> None:
         """Return when it is connected."""
@@ -106,7 +104,7 @@ class World:
                         return None
                     await asyncio.sleep(self.patience.look / 10)
         except TimeoutError:
-            return reason or NO_ANSWER
+            return reason or self.camera.stranger or NO_ANSWER
 
     async def _ask(self) -> str | None:
         """Return whose camera answered, nothing when none did, ``None`` for ours."""

@@ -107,9 +107,9 @@ def _detail(context: Context, found: NodeStatus) -> None:
     state = context.fleet.board.state(name)
     image = context.fleet.desired.image_reference
     call.info(image=[name, image, found.digest or "NA"])
-    call.info(
-        camera=[name, found.camera_up, _age(state.camera.since), found.camera_problem]
-    )
+    call.info(camera=[name, found.camera_up])
+    since, problem = _age(state.camera.since), found.camera_problem
+    call.info(link=[name, found.camera_up, since, problem])
     call.info(engine=[name, found.engine_alive, _age(state.looked), found.problem])
     last = state.status.found if state.status is not None else None
     call.info(state=[name, last.state if last else "none", last.name if last else "NA"])

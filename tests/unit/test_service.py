@@ -10,7 +10,7 @@ import pytest
 
 from fliswarm.errors import ConfigError
 from fliswarm.model import ActorSettings, Node
-from tests.unit.support.camera import RawCamera, line, silent
+from tests.unit.support.camera import RawCamera, busy, line
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import Observatory, observatory
 from tests.unit.support.site import fleet, free_port, listening
@@ -76,8 +76,8 @@ async def reload(running: Observatory, how: str) -> str:
 
 async def test_a_reload_changes_only_what_differs(tmp_path: Path) -> None:
     camera = await RawCamera().start()
-    other = await RawCamera().start()
-    moved = await RawCamera().start()
+    other = await RawCamera(name="gfa2").start()
+    moved = await RawCamera(name="gfa2").start()
     ports = {"gfa1": camera.port, "gfa2": other.port}
     async with observatory(ports, tmp_path / "c.sock") as running:
         await until(lambda: camera.connections and other.connections)
@@ -147,7 +147,7 @@ async def test_all_nodes_are_cleared_disabled_ones_too(tmp_path: Path) -> None:
 async def test_an_exposure_goes_on_while_its_engine_gets_another_address(
     tmp_path: Path,
 ) -> None:
-    camera = await RawCamera(silent).start()
+    camera = await RawCamera(busy).start()
     async with observatory({"gfa1": camera.port}, tmp_path / "c.sock") as running:
         await until(lambda: camera.connections)
         client = await Client.connect(running.port)

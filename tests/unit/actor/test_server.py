@@ -11,7 +11,7 @@ import pytest
 from fliswarm import __version__
 from fliswarm.faces.actor.server import ActorServer
 from fliswarm.faces.connection import LINE_LIMIT
-from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
+from tests.unit.support.camera import GoodCamera, RawCamera, busy, line
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import Observatory, observatory
 from tests.unit.support.site import IMAGE, free_port
@@ -56,7 +56,7 @@ async def good(*names: str) -> AsyncIterator[dict[str, GoodCamera]]:
 
 @asynccontextmanager
 async def raw(*names: str) -> AsyncIterator[dict[str, RawCamera]]:
-    cameras = {name: await RawCamera().start() for name in names}
+    cameras = {name: await RawCamera(name=name).start() for name in names}
     try:
         yield cameras
     finally:
@@ -328,7 +328,7 @@ async def test_no_camera_at_all(empty: Observatory) -> None:
 async def test_a_camera_that_goes_during_a_command(tmp_path: Path) -> None:
     async with raw("gfa1") as cameras, connected(cameras, tmp_path) as (_, client):
         camera = cameras["gfa1"]
-        camera.answer = silent
+        camera.answer = busy
         client.send("5 talk expose 30")
         await until(lambda: camera.asked("expose 30"))
         camera.hang_up()
@@ -341,7 +341,7 @@ async def test_a_camera_that_goes_during_a_command(tmp_path: Path) -> None:
 async def test_a_camera_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
     async with raw("gfa1") as cameras, connected(cameras, tmp_path) as (_, client):
         camera = cameras["gfa1"]
-        camera.answer = silent
+        camera.answer = busy
         replies = await client.command("5 talk --timeout 0.05 expose 30")
         assert 'e error="gfa1: no answer within 0.05 s"' in replies
         assert replies[-1] == 'f error="No camera answered."'

@@ -91,8 +91,14 @@ Answer = Callable[["RawCamera", int, str], None]
 
 def obedient(camera: RawCamera, number: int, body: str) -> None:
     """Answer each command as done."""
-    camera.send(line(number, ">"))
-    camera.send(line(number, ":", text=f"done {body}"))
+    camera.send(line(number, ">", camera.name))
+    camera.send(line(number, ":", camera.name, text=f"done {body}"))
+
+
+def busy(camera: RawCamera, number: int, body: str) -> None:
+    """Answer that it is there, and nothing else."""
+    if body == "ping":
+        obedient(camera, number, body)
 
 
 def silent(camera: RawCamera, number: int, body: str) -> None:
@@ -102,8 +108,9 @@ def silent(camera: RawCamera, number: int, body: str) -> None:
 class RawCamera:
     """A server that says what a test wants it to say."""
 
-    def __init__(self, answer: Answer = obedient) -> None:
+    def __init__(self, answer: Answer = obedient, name: str = "gfa1") -> None:
         self.answer = answer
+        self.name = name
         self.port = 0
         self.connections = 0
         self.received: list[tuple[int, str]] = []

@@ -30,6 +30,26 @@ class RefusalError(Exception):
         self.answer: Answer = (status, {"message": message})
 
 
+def _name(repository: str, tag: str) -> str:
+    return f"{repository}{'@' if ':' in tag else ':'}{tag}"
+
+
+async def _set_or_gone(event: asyncio.Event, reader: asyncio.StreamReader) -> bool:
+    """Return whether an event came before the client's end."""
+    said = asyncio.create_task(event.wait())
+    gone = asyncio.create_task(_gone(reader))
+    await asyncio.wait({said, gone}, return_when=asyncio.FIRST_COMPLETED)
+    said.cancel()
+    gone.cancel()
+    await asyncio.wait({said, gone})
+    return event.is_set()
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    while not reader.at_eof():
+        await asyncio.sleep(0.005)
+
+
 class FakeEngine:
     """The engine of one node, with the registry that it pulls from.
 
@@ -45,6 +65,8 @@ class FakeEngine:
         Answers in the place of the engine, when it returns something.
     steps
         What a pull says before its end: an event, or an event to wait for.
+    held
+        Requests that are answered when their event is set, by their paths.
     asked
         All requests, without the version; ``begun`` counts connections.
     """
@@ -62,6 +84,7 @@ class FakeEngine:
         self.oldest, self.newest = (1, 24), (1, 44)
         self.instead: Callable[[str, str], Answer | None] = lambda *_: None
         self.steps: list[Mapping[str, Any] | asyncio.Event] = []
+        self.held: dict[str, asyncio.Event] = {}
         self.asked: list[tuple[str, str]] = []
         self.begun = 0
         self._under_way = 0
@@ -125,11 +148,18 @@ class FakeEngine:
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.asked.append((method, path))
         self.headers[path] = headers
+        if path in self.held and not await _set_or_gone(self.held[path], reader):
+            return False
         status, content = self._outdated(parts.path) or (
             self.instead(method, path) or self._refusing(method, path, query, body)
         )
         if path == "images/create" and status == 200:
-            return await self._pull(writer, reader, content)
+            if not await self._pull(writer, reader, content):
+                return False
+            name = _name(query["fromImage"], query["tag"])
+            if self.problem is None:
+                self.images[name] = self.registry[name]
+            return True
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(data)
         head = b"HTTP/1.1 %d -\r\nContent-Type: application/json\r\n" % status
@@ -146,24 +176,17 @@ class FakeEngine:
         """Tell of a pull; return whether anybody heard the end of it."""
         head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode())
-        gone = asyncio.create_task(reader.read(1))
-        try:
-            for step in (*self.steps, last):
-                if isinstance(step, asyncio.Event):
-                    said = asyncio.create_task(step.wait())
-                    await asyncio.wait({said, gone}, return_when="FIRST_COMPLETED")
-                    said.cancel()
-                    if gone.done():
-                        return False
-                    continue
-                line = json.dumps(step).encode() + b"\r\n"
-                writer.write(b"%x\r\n%s\r\n" % (len(line), line))
-                await writer.drain()
-            writer.write(b"0\r\n\r\n")
-        finally:
-            gone.cancel()
-        # What was to be read next may have been lost with the watch.
-        return False
+        for step in (*self.steps, last):
+            if isinstance(step, asyncio.Event):
+                if not await _set_or_gone(step, reader):
+                    return False
+                continue
+            line = json.dumps(step).encode() + b"\r\n"
+            writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
 
     def _outdated(self, path: str) -> Answer | None:
         asked = _VERSION.match(path)
@@ -221,12 +244,11 @@ class FakeEngine:
         raise RefusalError(404, f"page not found: {method} {path}")
 
     def _create_image(self, repository: str, tag: str) -> Answer:
-        name = f"{repository}{'@' if ':' in tag else ':'}{tag}"
+        name = _name(repository, tag)
         if self.problem is not None:
             return 200, {"errorDetail": {"message": self.problem}}
         if name not in self.registry:
             raise RefusalError(404, f"manifest for {name} not found: manifest unknown")
-        self.images[name] = self.registry[name]
         return 200, {"status": "Status: Downloaded newer image"}
 
     def _image(self, name: str) -> Answer:

@@ -66,6 +66,21 @@ def threads() -> int:
     return sum(thread.name == "engine" for thread in threading.enumerate())
 
 
+async def test_an_engine_on_a_socket(tmp_path: Path) -> None:
+    path = tmp_path / "d.sock"
+    engine = DockerEngines()(Node("gfa1", "h", f"unix://{path}"))
+    async with FakeEngine().listening(path) as fake:
+        fake.registry[IMAGE] = HERE
+        assert (await engine.pull(IMAGE)).image == HERE
+        for _ in range(3):
+            await engine.observe(WANTED)
+        # Its connections are used again.
+        assert fake.begun <= 2
+        engine.close()
+    with pytest.raises(EngineUnreachableError):
+        await engine.ping()
+
+
 # Pulls
 
 

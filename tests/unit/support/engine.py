@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -75,6 +76,7 @@ class FakeEngine:
         self.port = 0
         self.containers: dict[str, dict[str, Any]] = {}
         self.bodies: dict[str, dict[str, Any]] = {}
+        self.queries: dict[str, dict[str, str]] = {}
         self.headers: dict[str, dict[str, str]] = {}
         self.volumes: dict[str, dict[str, Any]] = {}
         self.images: dict[str, Image] = {}
@@ -101,10 +103,13 @@ class FakeEngine:
         return not self._under_way
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[FakeEngine]:
-        """Serve, on the port it had before if there was one."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = server.sockets[0].getsockname()[1]
+    async def listening(self, path: Path | None = None) -> AsyncIterator[FakeEngine]:
+        """Serve, on a socket or on the port it had before if there was one."""
+        if path is None:
+            server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self.port = server.sockets[0].getsockname()[1]
+        else:
+            server = await asyncio.start_unix_server(self._serve, path)
         yield self
         server.close()
         await until(lambda: self.idle, "all clients are gone")
@@ -148,6 +153,7 @@ class FakeEngine:
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.asked.append((method, path))
         self.headers[path] = headers
+        self.queries[path] = query
         if path in self.held and not await _set_or_gone(self.held[path], reader):
             return False
         status, content = self._outdated(parts.path) or (
@@ -157,7 +163,7 @@ class FakeEngine:
             if not await self._pull(writer, reader, content):
                 return False
             name = _name(query["fromImage"], query["tag"])
-            if self.problem is None:
+            if name in self.registry and self.problem is None:
                 self.images[name] = self.registry[name]
             return True
         data = content if isinstance(content, bytes) else json.dumps(content).encode()

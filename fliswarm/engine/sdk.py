@@ -215,7 +215,13 @@ class Client(docker.APIClient):
     """An engine's client as the SDK has it, and what we ask besides."""
 
     def __init__(self, version: str, adapter: _Adapter) -> None:
-        super().__init__("tcp://engine:2375", version)
+        try:
+            super().__init__("tcp://engine:2375", version)
+        except Exception as error:
+            # Nobody is asked yet, but the user's own settings are read.
+            raise docker.errors.DockerException(
+                f"the settings in ~/.docker/config.json are not usable: {error}"
+            ) from error
         self.context = adapter.context
         # Proxies and certificate bundles in the environment are for the Internet;
         # an engine is on the observatory's own network.

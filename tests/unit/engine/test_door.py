@@ -285,6 +285,15 @@ async def test_settings_that_are_broken_prevent_nothing(
     assert (await door.pull(IMAGE)).problem is None
 
 
+async def test_settings_of_another_form_are_not_the_engine_s_fault(
+    door: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings(tmp_path, monkeypatch, auths=["hub:5000"])
+    with pytest.raises(EngineError, match=r"\.docker/config\.json") as error:
+        await door.ping()
+    assert not isinstance(error.value, EngineUnreachableError)
+
+
 # What is given up
 
 

@@ -482,7 +482,12 @@ async def test_an_answer_without_end_is_cut_off(
     fake: FakeEngine, door: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sdk, "ANSWER_LIMIT", 10_000)
-    fake.instead = lambda *_: (200, [{"Id": "x" * 20_000}])
+    found = {"Id": "x" * 20_000, "State": "running", "ImageID": "x"}
+
+    def instead(_: str, path: str) -> Answer | None:
+        return (200, [found]) if path == "containers/json" else None
+
+    fake.instead = instead
     with pytest.raises(EngineUnreachableError, match="does not answer as it should"):
         await door.observe(WANTED)
 

@@ -9,6 +9,7 @@ from fliswarm.engine import answers, sdk
 from fliswarm.engine.calls import Call
 from fliswarm.engine.protocol import OnProgress
 from fliswarm.engine.sdk import Client
+from fliswarm.errors import EngineError
 from fliswarm.model import (
     LABEL_NODE,
     LABEL_SPEC,
@@ -124,7 +125,6 @@ def _host_config(api: Client, wanted: ContainerSpec) -> dict[str, object]:
     # A container's own /dev is a copy made at its start. Only the bind shows the
     # device file of a camera that is plugged in, or switched on, later.
     mounts.append(sdk.Mount(USB_BUS, USB_BUS, type="bind"))
-    cpus = wanted.limits.cpus
     # An option of the container is of no concern to its specification: it differs by
     # the engine, and no camera is replaced for it.
     try:
@@ -141,8 +141,8 @@ def _host_config(api: Client, wanted: ContainerSpec) -> dict[str, object]:
         network_mode=wanted.network,
         mounts=mounts,
         mem_limit=wanted.limits.memory,
-        cpu_period=None if cpus is None else CPU_PERIOD,
-        cpu_quota=None if cpus is None else round(cpus * CPU_PERIOD),
+        cpu_period=None if wanted.limits.cpus is None else CPU_PERIOD,
+        cpu_quota=_quota(wanted),
         restart_policy={"Name": wanted.restart_policy},
         init=True,
         log_config=log,
@@ -151,3 +151,14 @@ def _host_config(api: Client, wanted: ContainerSpec) -> dict[str, object]:
         userns_mode="host",
     )
     return made
+
+
+def _quota(wanted: ContainerSpec) -> int | None:
+    if wanted.limits.cpus is None:
+        return None
+    try:
+        return round(wanted.limits.cpus * CPU_PERIOD)
+    except (OverflowError, ValueError) as error:
+        raise EngineError(
+            wanted.node, f"{wanted.limits.cpus} is no number of processors"
+        ) from error

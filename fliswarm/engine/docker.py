@@ -186,8 +186,7 @@ class DockerEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        if self._client is not None:
-            self._client.close()
+        self._forget_client()
         if self._tunnel is not None:
             self._tunnel.close()
 
@@ -263,6 +262,7 @@ class DockerEngine:
         with self._lock:
             context = self._context
             if self._client is None or self._client.context is not context:
+                self._forget_client()
                 self._client = sdk.connect(self._address(context))
             return self._client
 
@@ -277,9 +277,11 @@ class DockerEngine:
     def _forget_client(self) -> None:
         """Let the next call negotiate anew: the engine may be another one by then.
 
-        Other threads may use the client still; its connections go with the last one.
+        Other threads may use the client still, and end with it what they do.
         """
-        self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _translated(self, error: Exception) -> EngineError:
         refusal = sdk.refusal(self._node.name, error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -76,7 +77,10 @@ async def _dial(
             refused=True,
         ) from error
     except OSError as error:  # TimeoutError is one
-        reason = os.strerror(error.errno) if error.errno else "does not answer"
+        if isinstance(error, socket.gaierror):
+            reason = error.strerror
+        else:
+            reason = os.strerror(error.errno) if error.errno else "does not answer"
         raise EngineUnreachableError(node.name, f"{node.engine}: {reason}") from error
     except UnicodeError as error:
         raise EngineUnreachableError(

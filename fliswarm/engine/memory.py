@@ -98,7 +98,8 @@ class MemoryEngine:
 
     def set_state(self, container: str, state: str) -> None:
         """Let a container, by id, be in a state, as if something had happened to it."""
-        assert state in STATES
+        if state not in STATES:
+            raise ValueError(f"Docker knows no state {state}")
         self._change(container, state=state)
 
     async def ping(self) -> None:

@@ -9,7 +9,9 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty
 from typing import Any, NamedTuple
 
 import docker
@@ -104,19 +106,38 @@ class _Local(_Watched, urllib3.connection.HTTPConnection):
             raise
 
 
-class _PlainPool(urllib3.HTTPConnectionPool):
+class _Retiring(urllib3.HTTPConnectionPool):
+    """Connections that, once it is retired, end as soon as nobody uses them."""
+
+    retired = False
+
+    def _put_conn(self, conn: Any) -> None:  # noqa: ANN401
+        if self.retired and conn is not None:
+            conn.close()
+        super()._put_conn(conn)
+
+    def retire(self) -> None:
+        self.retired = True
+        with suppress(Empty, AttributeError):
+            while True:
+                unused = self.pool.get(block=False)  # type: ignore[union-attr]
+                if unused is not None:
+                    unused.close()
+
+
+class _PlainPool(_Retiring):
     ConnectionCls = _Plain
 
 
-class _SecurePool(urllib3.HTTPSConnectionPool):
+class _SecurePool(_Retiring, urllib3.HTTPSConnectionPool):
     ConnectionCls = _Secure
 
 
-class _LocalPool(urllib3.HTTPConnectionPool):
+class _LocalPool(_Retiring):
     ConnectionCls = _Local
 
 
-def _pool(address: Address) -> urllib3.HTTPConnectionPool:
+def _pool(address: Address) -> _Retiring:
     host, port, size = address.host, address.port, AT_ONCE
     if address.path is not None:
         return _LocalPool(host, port, maxsize=size, path=address.path)
@@ -140,7 +161,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         self,
         *_: Any,  # noqa: ANN401
         **__: Any,  # noqa: ANN401
-    ) -> urllib3.HTTPConnectionPool:
+    ) -> _Retiring:
         return self._pool
 
     # Releases of requests before 2.32 ask for it by this name.
@@ -157,12 +178,13 @@ class _Adapter(requests.adapters.HTTPAdapter):
     ) -> requests.Response:
         options["timeout"] = (CONNECT_LIMIT, None)
         response = super().send(request, stream=True, **options)
-        if response.headers.get("Transfer-Encoding") != "chunked" or not stream:
+        # What comes in pieces without an end is read by whoever asked for it.
+        if not (stream and response.headers.get("Transfer-Encoding") == "chunked"):
             response._content = _whole(response)
         return response
 
     def close(self) -> None:
-        self._pool.close()
+        self._pool.retire()
         super().close()
 
 
@@ -193,7 +215,13 @@ class Client(docker.APIClient):
     """An engine's client as the SDK has it, and what we ask besides."""
 
     def __init__(self, version: str, adapter: _Adapter) -> None:
-        super().__init__("tcp://engine:2375", version)
+        try:
+            super().__init__("tcp://engine:2375", version)
+        except Exception as error:
+            # Nobody is asked yet, but the user's own settings are read.
+            raise docker.errors.DockerException(
+                f"the settings in ~/.docker/config.json are not usable: {error}"
+            ) from error
         self.context = adapter.context
         # Proxies and certificate bundles in the environment are for the Internet;
         # an engine is on the observatory's own network.
@@ -274,7 +302,7 @@ def refusal(node: str, error: BaseException) -> EngineError | None:
             return ImageUnavailableError(node, words(error))
         case docker.errors.APIError():
             return EngineError(node, words(error))
-        case docker.errors.DockerException() | OverflowError():
+        case docker.errors.DockerException():
             # The SDK did not even ask.
             return EngineError(node, f"what is wanted cannot be asked for: {error}")
     return None

@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -361,7 +362,8 @@ async def listening_with(
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal under_way
         under_way += 1
-        await serve(reader, writer)
+        with suppress(ConnectionError):
+            await serve(reader, writer)
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
@@ -443,6 +445,20 @@ async def test_a_server_without_tls(
         with pytest.raises(EngineUnreachableError, match=said) as error:
             await engine.ping()
         assert error.value.host_alive is True
+
+
+async def test_an_engine_that_greets_and_says_no_more(
+    engines: DockerEngines, authority: Authority, tls: TlsFiles, tmp_path: Path
+) -> None:
+    async with (
+        serving(tmp_path, authority, "127.0.0.1") as port,
+        speaking(engines, port, tls) as engine,
+    ):
+        assert "did not answer in 3 s" in await refused(engine)
+        await until(
+            lambda: not any(t.name == "engine" for t in threading.enumerate()),
+            "the call lets go of its connection",
+        )
 
 
 async def test_files_that_are_gone(

@@ -187,11 +187,10 @@ class Engine:
         match method, rest:
             case "GET", []:
                 labels = json.loads(query.get("filters", "{}")).get("label", ())
-                wanted = dict(label.split("=", 1) for label in labels)
                 found = [
                     volume
                     for volume in self.volumes.values()
-                    if wanted.items() <= volume["Labels"].items()
+                    if all(_labelled(volume["Labels"], label) for label in labels)
                 ]
                 return 200, {"Volumes": found, "Warnings": []}
             case "POST", ["create"]:
@@ -204,6 +203,12 @@ class Engine:
         if rest[0] in self.volumes:
             return 200, self.volumes[rest[0]]
         return 404, {"message": f"no such volume: {rest[0]}"}
+
+
+def _labelled(labels: Mapping[str, str], wanted: str) -> bool:
+    """Return whether one of the labels is as wanted: by its key, or its value too."""
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)
 
 
 def _wanted(container: Mapping[str, Any], filters: Mapping[str, list[str]]) -> bool:

@@ -61,7 +61,7 @@ def container(wanted: ContainerSpec, number: int, found: dict[str, Any]) -> Cont
         PULLED.id,
         spec,
         found.get("node", wanted.node),
-        found.get("volumes", volumes),
+        frozenset(found.get("volumes", volumes)),
     )
 
 
@@ -144,6 +144,39 @@ def test_removal_leaves_nothing_of_ours() -> None:
         f"volumes/{DATA.docker_name}",
     ]
     assert removal(Observation("gfa1")) == Plan("gfa1")
+
+
+def test_removal_leaves_what_a_neighbour_mounts() -> None:
+    wanted = container_spec()
+    seen = observed(
+        wanted,
+        {
+            "containers": [{"name": wanted.name}],
+            "volumes": ["data", "a-1"],
+            "others": [{"name": "flicamera-gfa2", "node": "gfa2"}],
+        },
+    )
+    assert [words(action) for action in removal(seen).actions] == [
+        "RemoveContainer flicamera-gfa1",
+        "RemoveVolume a-1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "running", "at_rest"),
+    [
+        ("created", False, True),
+        ("running", True, False),
+        ("paused", False, False),
+        ("restarting", False, False),
+        ("removing", False, False),
+        ("exited", False, True),
+        ("dead", False, True),
+    ],
+)
+def test_what_a_state_means(state: str, *, running: bool, at_rest: bool) -> None:
+    found = Container("0" * 64, "flicamera-gfa1", state, PULLED.id)
+    assert (found.running, found.at_rest) == (running, at_rest)
 
 
 async def test_four_beats() -> None:

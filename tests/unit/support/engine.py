@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -30,6 +31,26 @@ class RefusalError(Exception):
         self.answer: Answer = (status, {"message": message})
 
 
+def _name(repository: str, tag: str) -> str:
+    return f"{repository}{'@' if ':' in tag else ':'}{tag}"
+
+
+async def _set_or_gone(event: asyncio.Event, reader: asyncio.StreamReader) -> bool:
+    """Return whether an event came before the client's end."""
+    said = asyncio.create_task(event.wait())
+    gone = asyncio.create_task(_gone(reader))
+    await asyncio.wait({said, gone}, return_when=asyncio.FIRST_COMPLETED)
+    said.cancel()
+    gone.cancel()
+    await asyncio.wait({said, gone})
+    return event.is_set()
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    while not reader.at_eof():
+        await asyncio.sleep(0.005)
+
+
 class FakeEngine:
     """The engine of one node, with the registry that it pulls from.
 
@@ -45,6 +66,8 @@ class FakeEngine:
         Answers in the place of the engine, when it returns something.
     steps
         What a pull says before its end: an event, or an event to wait for.
+    held
+        Requests that are answered when their event is set, by their paths.
     asked
         All requests, without the version; ``begun`` counts connections.
     """
@@ -53,6 +76,7 @@ class FakeEngine:
         self.port = 0
         self.containers: dict[str, dict[str, Any]] = {}
         self.bodies: dict[str, dict[str, Any]] = {}
+        self.queries: dict[str, dict[str, str]] = {}
         self.headers: dict[str, dict[str, str]] = {}
         self.volumes: dict[str, dict[str, Any]] = {}
         self.images: dict[str, Image] = {}
@@ -62,6 +86,7 @@ class FakeEngine:
         self.oldest, self.newest = (1, 24), (1, 44)
         self.instead: Callable[[str, str], Answer | None] = lambda *_: None
         self.steps: list[Mapping[str, Any] | asyncio.Event] = []
+        self.held: dict[str, asyncio.Event] = {}
         self.asked: list[tuple[str, str]] = []
         self.begun = 0
         self._under_way = 0
@@ -78,10 +103,13 @@ class FakeEngine:
         return not self._under_way
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[FakeEngine]:
-        """Serve, on the port it had before if there was one."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = server.sockets[0].getsockname()[1]
+    async def listening(self, path: Path | None = None) -> AsyncIterator[FakeEngine]:
+        """Serve, on a socket or on the port it had before if there was one."""
+        if path is None:
+            server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self.port = server.sockets[0].getsockname()[1]
+        else:
+            server = await asyncio.start_unix_server(self._serve, path)
         yield self
         server.close()
         await until(lambda: self.idle, "all clients are gone")
@@ -125,11 +153,19 @@ class FakeEngine:
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.asked.append((method, path))
         self.headers[path] = headers
+        self.queries[path] = query
+        if path in self.held and not await _set_or_gone(self.held[path], reader):
+            return False
         status, content = self._outdated(parts.path) or (
             self.instead(method, path) or self._refusing(method, path, query, body)
         )
         if path == "images/create" and status == 200:
-            return await self._pull(writer, reader, content)
+            if not await self._pull(writer, reader, content):
+                return False
+            name = _name(query["fromImage"], query["tag"])
+            if name in self.registry and self.problem is None:
+                self.images[name] = self.registry[name]
+            return True
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(data)
         head = b"HTTP/1.1 %d -\r\nContent-Type: application/json\r\n" % status
@@ -146,24 +182,17 @@ class FakeEngine:
         """Tell of a pull; return whether anybody heard the end of it."""
         head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode())
-        gone = asyncio.create_task(reader.read(1))
-        try:
-            for step in (*self.steps, last):
-                if isinstance(step, asyncio.Event):
-                    said = asyncio.create_task(step.wait())
-                    await asyncio.wait({said, gone}, return_when="FIRST_COMPLETED")
-                    said.cancel()
-                    if gone.done():
-                        return False
-                    continue
-                line = json.dumps(step).encode() + b"\r\n"
-                writer.write(b"%x\r\n%s\r\n" % (len(line), line))
-                await writer.drain()
-            writer.write(b"0\r\n\r\n")
-        finally:
-            gone.cancel()
-        # What was to be read next may have been lost with the watch.
-        return False
+        for step in (*self.steps, last):
+            if isinstance(step, asyncio.Event):
+                if not await _set_or_gone(step, reader):
+                    return False
+                continue
+            line = json.dumps(step).encode() + b"\r\n"
+            writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
 
     def _outdated(self, path: str) -> Answer | None:
         asked = _VERSION.match(path)
@@ -221,12 +250,11 @@ class FakeEngine:
         raise RefusalError(404, f"page not found: {method} {path}")
 
     def _create_image(self, repository: str, tag: str) -> Answer:
-        name = f"{repository}{'@' if ':' in tag else ':'}{tag}"
+        name = _name(repository, tag)
         if self.problem is not None:
             return 200, {"errorDetail": {"message": self.problem}}
         if name not in self.registry:
             raise RefusalError(404, f"manifest for {name} not found: manifest unknown")
-        self.images[name] = self.registry[name]
         return 200, {"status": "Status: Downloaded newer image"}
 
     def _image(self, name: str) -> Answer:

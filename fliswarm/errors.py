@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+EXIT_DONE = 0
+"""All of it was done."""
+
 EXIT_FAILED = 1
-"""The program is not running, or a command ended with ``f``."""
+"""The program is not running, or a command failed."""
 
 EXIT_USAGE = 2
-"""The command line itself is wrong (click's own code)."""
+"""The command itself is wrong (click's own code)."""
 
 EXIT_CONFIG = 3
 """A configuration file or an inventory is wrong."""
@@ -43,6 +46,28 @@ class ConfigError(FliswarmError):
         self.problem = problem
 
 
+class UsageError(FliswarmError):
+    """A command cannot be given as it is written."""
+
+    exit_code = EXIT_USAGE
+
+
+class CommandError(FliswarmError):
+    """A command failed.
+
+    Parameters
+    ----------
+    problem
+        Why, in the controller's words.
+    exit_code
+        What kind of failure it is.
+    """
+
+    def __init__(self, problem: str, exit_code: int) -> None:
+        super().__init__(problem)
+        self.exit_code = exit_code
+
+
 class SelectionError(FliswarmError):
     """A selection names no node, or a node that does not exist."""
 
@@ -64,8 +89,6 @@ class EngineError(FliswarmError):
         The engine's own words.
     """
 
-    exit_code = EXIT_UNREACHABLE
-
     def __init__(self, node: str, problem: str) -> None:
         super().__init__(f"{node}: {problem}")
         self.node = node
@@ -84,6 +107,8 @@ class EngineUnreachableError(EngineError):
     refused
         Whether the answer came at once, so that asking again costs nothing.
     """
+
+    exit_code = EXIT_UNREACHABLE
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from fliswarm import __version__
+from fliswarm import __version__, notify
 from fliswarm.camera import Reply
 from fliswarm.commands.call import RELAYED
 from fliswarm.commands.context import Site
@@ -77,7 +77,7 @@ class Service(Listener):
                 self._events,
             )
         )
-        self.actor = ActorServer(self._dispatcher, __version__)
+        self.actor = ActorServer(self._dispatcher, __version__, actor.commands)
         self._control = ControlServer(self._dispatcher, actor.name)
         self._stop = asyncio.Event()
 
@@ -108,9 +108,10 @@ class Service(Listener):
                 "fliswarm %s serves %s:%d", __version__, settings.host, self.actor.port
             )
             with self._events.heard_by(BroadcastSink(self.actor)):
-                timed = asyncio.create_task(self._report_status())
-                await self._stop.wait()
-                timed.cancel()
+                async with notify.serving():
+                    timed = asyncio.create_task(self._report_status())
+                    await self._stop.wait()
+                    timed.cancel()
         finally:
             await self._dispatcher.close()
             await self.actor.close()
@@ -126,7 +127,8 @@ class Service(Listener):
         desired = self._load()
         if late := self._late(desired):
             log.warning("%s: in force from the next start", ", ".join(late))
-        return await self._fleet.reload(desired)
+        with notify.reloading():
+            return await self._fleet.reload(desired)
 
     def stale(self) -> list[str]:
         """Return the nodes and the settings that are not as the file has them.

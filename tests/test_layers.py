@@ -22,6 +22,7 @@ LAYERS = (
     {"fleet"},
     {"commands"},
     {"faces"},
+    {"notify"},
     {"service"},
     {"cli"},
     {"__main__"},

@@ -13,7 +13,7 @@ from fliswarm.fleet.live import ApplyResult
 from fliswarm.fleet.node import LiveNode
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @selection("nodes to reconnect")
 @click.option(
     "--force",
@@ -59,6 +59,7 @@ async def _say_plan(context: Context, nodes: list[LiveNode], *, force: bool) -> 
         name = node.node.name
         if isinstance(steps, FliswarmError):
             unknown = True
+            call.note(steps.exit_code)
             call.error(error=str(steps))
         elif steps.blocked:
             call.warning(text=f"{name}: {steps.blocked}")
@@ -99,7 +100,7 @@ async def remove(
         call.finish()
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @selection("nodes to reboot")
 @click.option(
     "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."
@@ -129,13 +130,14 @@ async def reboot(
 
 def report_errors(call: Call, results: list[ApplyResult]) -> list[str]:
     """Tell what went wrong on which nodes; return their names."""
-    failed = [result for result in results if result.error is not None]
-    for result in failed:
-        call.error(error=str(result.error))
-    return [result.node for result in failed]
+    failed = {r.node: r.error for r in results if r.error is not None}
+    for error in failed.values():
+        call.note(error.exit_code)
+        call.error(error=str(error))
+    return list(failed)
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Disable all nodes.")
 async def disable(
@@ -151,7 +153,7 @@ async def disable(
     context.call.finish()
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Enable all nodes.")
 async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) -> None:

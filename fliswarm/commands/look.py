@@ -16,7 +16,7 @@ from fliswarm.fleet.node import LiveNode
 from fliswarm.model import CERTIFICATE_DAYS, NodeStatus
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @selection("nodes to report")
 @click.option("--detail", "-d", is_flag=True, help="Report image and camera as well.")
 async def status(
@@ -80,7 +80,7 @@ def _report_one(context: Context, found: NodeStatus, *, detail: bool) -> None:
         call.info(camera=[node.name, found.camera_up])
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("NODE")
 @click.option("--lines", type=click.IntRange(1, 10000), default=100, show_default=True)
 async def logs(context: Context, node: str, lines: int) -> None:
@@ -91,7 +91,7 @@ async def logs(context: Context, node: str, lines: int) -> None:
     context.call.finish()
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 async def events(context: Context) -> None:
     """Tells what happens, until its client leaves."""
     with context.site.events.heard_by(_Heard(context.call)):

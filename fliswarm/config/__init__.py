@@ -1,5 +1,6 @@
 """The controller's file: read, checked, made into the desired fleet."""
 
-from fliswarm.config.fleet import SYSTEM_CONFIG, find, load
+from fliswarm.config.file import SYSTEM_CONFIG, find, socket
+from fliswarm.config.fleet import load
 
-__all__ = ["SYSTEM_CONFIG", "find", "load"]
+__all__ = ["SYSTEM_CONFIG", "find", "load", "socket"]

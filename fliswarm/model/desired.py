@@ -109,7 +109,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ActorSettings:
-    """Where and under which name the actor protocol is served."""
+    """Where and under which name the actor protocol is served, and what it may do.
+
+    ``commands`` is ``original`` for the commands of sdss-fliswarm, or ``all``.
+    """
 
     name: str = "fliswarm"
     host: str = "0.0.0.0"
@@ -117,6 +120,7 @@ class ActorSettings:
     tron_host: str | None = None
     tron_port: int = 6093
     log_dir: str | None = None
+    commands: str = "original"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,7 @@ class Options:
             from fliswarm.faces.control.client import controller
 
             return Path(controller(self.host).path)
-        file = config.find(self.config)
-        return config.load(file).control_socket or default_socket()
+        return config.socket(config.find(self.config)) or default_socket()
 
     def here(self, verb: str) -> None:
         """Refuse to start or stop a controller here when another one is meant."""

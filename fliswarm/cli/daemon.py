@@ -62,7 +62,8 @@ def start(
         unit.order("start")
         click.echo("fliswarm -- started")
         return
-    fleet = config.load(file, nodes=names, certificates=True)
+    notes: list[str] = []
+    fleet = config.load(file, nodes=names, certificates=True, warn=notes.append)
     socket = fleet.control_socket or default_socket()
     log_dir = fleet.actor.log_dir
     written = _log_path(log_file)
@@ -71,6 +72,8 @@ def start(
         log.set_up(written, terminal=not detached)
         _serve(file, names, socket, fleet.ping_timeout)
         return
+    for note in notes:
+        click.echo(f"fliswarm: {note}", err=True)
     _detach(file, names, socket, written or socket.with_suffix(".log"))
 
 
@@ -93,8 +96,10 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
     faulthandler.enable()
     engines, hosts = DockerEngines(glance), SshHosts()
 
+    warn = logging.getLogger(__name__).warning
+
     def load() -> Fleet:
-        return config.load(file, nodes=names, certificates=True)
+        return config.load(file, nodes=names, certificates=True, warn=warn)
 
     async def run() -> None:
         service = Service(load, engines, hosts)

@@ -70,6 +70,6 @@ async def talk(
 
 def _message(words: tuple[str, ...]) -> str:
     """Return the camera's command; a single word with blanks in it is a whole one."""
-    if len(words) == 1 and len(words[0].split()) != 1:
+    if len(words) == 1 and words[0].split() != [words[0]]:
         return words[0].strip()
     return shlex.join(words)

@@ -131,7 +131,7 @@ def test_a_wrong_configuration(fliswarm: Program, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("image: x\nnodes: {LAB: {gfa1: {host: h, prot: 1}}}\n", "utf-8")
     for words in (["start"], ["start", "--debug"]):
-        done = fliswarm.run("-c", str(wrong), *words)
+        done = fliswarm.run("-c", str(wrong), *words, OBSERVATORY="LAB")
         assert done.code == 3, words
         assert done.err == (
             f"fliswarm: {wrong}: nodes/LAB/gfa1/prot: is not a known key; "

@@ -113,13 +113,12 @@ def test_a_queue_of_connections_that_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer, "SILENCE_LIMIT", 0.2)
-    kept = []
+    kept: list[socket.socket] = []
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "c.sock"))
         server.listen(0)
         with pytest.raises(ControlError, match="has not answered"):
-            for _ in range(3):
-                kept.append(peer.dial(tmp_path / "c.sock"))
+            kept.extend(peer.dial(tmp_path / "c.sock") for _ in range(3))
     for connection in kept:
         connection.close()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from fliswarm.config import table
 from fliswarm.errors import ConfigError
 
 try:
@@ -71,7 +72,7 @@ def socket(file: Path) -> Path | None:
     """Return the control socket that a file names, ``None`` when it names none.
 
     A running controller is to be found with whatever became of the rest of its file
-    since it started: nothing else is read, and nothing is checked.
+    since it started: nothing else is read or checked.
 
     Raises
     ------
@@ -86,13 +87,13 @@ def socket(file: Path) -> Path | None:
     for part in ([found[0]] if found else []) + [text]:
         try:
             # S506: the loader is a SafeLoader.
-            value = yaml.load(part, _SafeLoader)
+            value = yaml.load(part, _Loader)  # noqa: S506
         except (yaml.YAMLError, ValueError, RecursionError):
             continue
         for key in ("control", "socket"):
             value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, str) and value:
-            return Path(value)
+        if named := table.SOCKET.take(value):
+            return Path(named)
     return None
 
 
@@ -105,8 +106,8 @@ def _bytes(file: Path) -> bytes:
         raise ConfigError(repr(str(file)), str(error)) from error
 
 
-class _Strict(_SafeLoader):
-    """YAML in which a key that stands twice is an error, not a lost value."""
+class _Loader(_SafeLoader):
+    """YAML whose every fault is an error of YAML's, with its place."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401  YAML's own
         try:
@@ -114,6 +115,7 @@ class _Strict(_SafeLoader):
         except (yaml.YAMLError, RecursionError):
             raise
         except Exception as error:
+            # Its conversions fail in whatever way a text that does not fit makes them.
             raise yaml.constructor.ConstructorError(
                 None, None, f"is not what its tag says: {error}", node.start_mark
             ) from error
@@ -122,6 +124,10 @@ class _Strict(_SafeLoader):
                 None, None, "is too large a number", node.start_mark
             )
         return value
+
+
+class _Strict(_Loader):
+    """YAML in which a key that stands twice is an error, not a lost value."""
 
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False

@@ -197,7 +197,7 @@ DRIVER = Text(
 
 # The mount point cannot be the root, nor lead back to it.
 MOUNT = Text(
-    "the exported path, such as :/data, which is also the mount point",
+    "the exported path, which is the mount point as well, such as :/data",
     rf":*(?:/+(?!\.{{1,2}}(?:/|$))[^/{_CONTROL}]+)+/*",
     4095,
 )
@@ -210,9 +210,7 @@ VARIABLE = Text(
     "the name of a variable, without blanks and '='", rf"[^\s={_CONTROL}]+", 255
 )
 
-VALUE = Text(
-    "one text (a date in quotes), without NUL", r"[^\x00\ud800-\udfff]*", 131072
-)
+VALUE = Text("text without NUL, a date in quotes", r"[^\x00\ud800-\udfff]*", 131072)
 
 PATH = Text("an absolute path", rf"/[^{_CONTROL}]*", 4095)
 

@@ -10,7 +10,12 @@ from fnmatch import fnmatchcase
 from fliswarm.errors import SelectionError
 from fliswarm.model import Node
 
-_RANGE = re.compile(r"(?P<head>[A-Za-z_-]*)(?P<low>\d{1,9})\.\.(?P<high>\d{1,9})")
+_RANGE = re.compile(
+    r"(?P<head>(?:.*[^0-9])?)(?P<low>[0-9]{1,9})\.\.(?P<high>[0-9]{1,9})"
+)
+"""All that stands before the last number counts as it is."""
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def select(
@@ -27,8 +32,9 @@ def select(
         The nodes to choose from, in order.
     names, category, exclude
         Comma-separated lists. A name may be a glob (``gfa*``, ``gfa[1-3]``) or a
-        range (``gfa1..3``); a category is exact. Names and categories add up; without
-        either, all nodes are meant; ``exclude`` takes names away at the end.
+        range (``gfa1..3``, ``1..3``); a category is exact. Names and categories add
+        up; without either, all nodes are meant; ``exclude`` takes names away at the
+        end.
 
     Raises
     ------
@@ -60,12 +66,11 @@ def _named(nodes: Mapping[str, Node], patterns: str | None) -> set[str]:
 def _matches(name: str, pattern: str) -> bool:
     if match := _RANGE.fullmatch(pattern):
         low, high = int(match["low"]), int(match["high"])
-        digits = name.removeprefix(match["head"])
+        number = name.removeprefix(match["head"])
         return (
             name.startswith(match["head"])
-            and digits.isdecimal()
-            and len(digits) < 10
-            and low <= int(digits) <= high
+            and _NUMBER.fullmatch(number) is not None
+            and low <= int(number) <= high
         )
     return fnmatchcase(name, pattern)
 

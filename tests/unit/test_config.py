@@ -56,6 +56,8 @@ def test_the_least_that_is_enough(tmp_path: Path) -> None:
     assert fleet.limits == Limits("6g", 3.5)
     assert fleet.volumes == ()
     assert fleet.control_socket is None
+    assert fleet.ping_timeout == 0.6
+    assert fleet.actor.commands == "original"
     assert (fleet.actor.name, fleet.actor.host) == ("fliswarm", "0.0.0.0")
     assert (fleet.actor.port, fleet.actor.tron_port) == (19996, 6093)
     assert (node.engine, node.port, node.user) == ("tcp://h1:2375", 19995, "sdss")
@@ -221,11 +223,12 @@ def test_an_unknown_key_that_is_like_no_other(tmp_path: Path) -> None:
         ("environment: [A]", "environment: must be a mapping, not a list: ['A']"),
         (
             "environment: {A: [1]}",
-            "environment/A: must be one text (a date in quotes), without NUL, not a list: [1]",
+            "environment/A: must be text without NUL, a date in quotes, "
+            "not a list: [1]",
         ),
         (
             "environment: {A: }",
-            "environment/A: must be one text (a date in quotes), without NUL, not empty",
+            "environment/A: must be text without NUL, a date in quotes, not empty",
         ),
         ("power: nuc1", "power: must be a mapping, not 'nuc1'"),
         (
@@ -257,8 +260,8 @@ def test_a_wrong_value_of_a_node(tmp_path: Path, change: str, problem: str) -> N
         ("volumes: {data: {}}", "volumes/data/opts/device: is missing; it must be"),
         (
             "volumes: {data: {opts: {device: data}}}",
-            "volumes/data/opts/device: must be the exported path, such as :/data, which "
-            "is also the mount point, not 'data'",
+            "volumes/data/opts/device: must be the exported path, which is the mount "
+            "point as well, such as :/data, not 'data'",
         ),
         ("volumes: [data]", "volumes: must be a mapping, not a list: ['data']"),
         ("enabled_nodes: {LAB: gfa1}", "enabled_nodes/LAB: must be a list of names"),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from fliswarm import config
@@ -93,6 +94,35 @@ def test_texts_are_taken_for_what_they_say(tmp_path: Path) -> None:
     assert fleet.nodes["gfa2"].port == 20001
     assert (fleet.nodes["gfa3"].uid, fleet.nodes["gfa3"].gid) == (2005, 3005)
     assert not fleet.privileged
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("false", False), ("no", False), ("True", True), ("on", True), ("", True)],
+)
+def test_a_truth_value_that_is_a_text(
+    tmp_path: Path, written: str, *, meant: bool
+) -> None:
+    """Each word is true to a template that does not ask what it says."""
+    node = {"fliswarm_enabled": written} if written else {}
+    fleet = load(render(tmp_path, {"gfa1": node}, fliswarm_privileged=written))
+    assert fleet.enabled == (("gfa1",) if meant else ())
+    assert fleet.privileged is meant
+
+
+def test_a_truth_value_that_is_none_says_nothing(tmp_path: Path) -> None:
+    node = {"fliswarm_enabled": None}
+    fleet = load(render(tmp_path, {"gfa1": node}, fliswarm_privileged=None))
+    assert fleet.enabled == ("gfa1",)
+    assert fleet.privileged
+
+
+def test_who_may_change_things_over_tcp_is_written_for_the_actor(
+    tmp_path: Path,
+) -> None:
+    file = render(tmp_path, {"gfa1": {}}, controller_actor={"commands": "all"})
+    assert load(file).actor.commands == "all"
+    assert load(render(tmp_path, {"gfa1": {}})).actor.commands == "original"
 
 
 def test_all_nodes_disabled(tmp_path: Path) -> None:

@@ -133,17 +133,7 @@ def test_the_original_s_status(fliswarm: Program) -> None:
     assert up == Done(0, said, "")
 
 
-# What is wrong with the file
-
-
-def test_a_file_that_went_wrong_since(fliswarm: Program) -> None:
-    assert fliswarm("start").code == 0
-    text = fliswarm.config.read_text("utf-8")
-    fliswarm.config.write_text(f"{text}\nimga: x\nlimits: [\n", "utf-8")
-    assert fliswarm("send", "ping").code == 0
-    assert fliswarm("send", "ping", OBSERVATORY="KPNO").code == 0
-    assert fliswarm("stop").out == "fliswarm -- stopped\n"
-    fliswarm.config.write_text(text, "utf-8")
+# At the start
 
 
 def test_an_observatory_that_nobody_named(fliswarm: Program) -> None:

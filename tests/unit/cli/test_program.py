@@ -145,6 +145,18 @@ def test_a_wrong_configuration(fliswarm: Program, tmp_path: Path) -> None:
     assert "--nodes: 'gfa9' is not a node of APO" in unknown.err
 
 
+def test_a_controller_is_found_with_a_file_that_has_become_wrong(
+    fliswarm: Program,
+) -> None:
+    assert fliswarm("start").code == 0
+    text = fliswarm.config.read_text("utf-8")
+    fliswarm.config.write_text(f"{text}\nprot: [\n", "utf-8")
+    assert fliswarm("send", "ping").code == 0
+    assert fliswarm("send", "ping", OBSERVATORY="KPNO").code == 0
+    done = fliswarm("stop")
+    assert (done.code, done.out) == (0, "fliswarm -- stopped\n")
+
+
 def test_the_configuration_of_the_environment(fliswarm: Program) -> None:
     found = fliswarm.run("status", FLISWARM_CONFIG=str(fliswarm.config))
     assert found.code == 1

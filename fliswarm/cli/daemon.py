@@ -66,8 +66,7 @@ def start(
     fleet = config.load(file, nodes=names, certificates=True, warn=notes.append)
     socket = fleet.control_socket or default_socket()
     log_dir = fleet.actor.log_dir
-    written = _log_path(log_file)
-    written = written or (Path(log_dir) / "fliswarm.log" if log_dir else None)
+    written = _log_path(log_file or (f"{log_dir}/fliswarm.log" if log_dir else None))
     if debug:
         log.set_up(written, terminal=not detached)
         _serve(file, names, socket, fleet.ping_timeout)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fliswarm.commands.call import Sink
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.commands.group import Verb
@@ -213,8 +214,8 @@ async def test_a_camera_without_a_file_is_not_in_the_bundle(tmp_path: Path) -> N
 # The end
 
 
-class Sink:
-    """Keeps the codes."""
+class Codes(Sink):
+    """Keeps the codes of the replies."""
 
     closed = False
 
@@ -227,14 +228,11 @@ class Sink:
     def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
         self.codes += code
 
-    def end(self, code: str, keywords: Mapping[str, object], exit_code: int) -> None:
-        self.codes += code
-
 
 async def test_a_command_that_is_cancelled_before_its_turn(tmp_path: Path) -> None:
     async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
         site: Site = running.service._dispatcher._site
-        dispatcher, sink = Dispatcher(site), Sink()
+        dispatcher, sink = Dispatcher(site), Codes()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             task = dispatcher.give("status", sink)

@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -43,16 +44,35 @@ async def given(path: Path, *words: str) -> list[Message]:
     return await beside(work)
 
 
+@asynccontextmanager
+async def controller(
+    path: Path, serve: Callable[[bytes, asyncio.StreamWriter], None]
+) -> AsyncIterator[None]:
+    """Run a controller that does something with each line of its one client."""
+    gone = asyncio.Event()
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            serve(line, writer)
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    async with await asyncio.start_unix_server(run, path):
+        yield
+        async with asyncio.timeout(30):
+            await gone.wait()
+
+
 async def test_a_controller_that_takes_a_command_and_is_silent(tmp_path: Path) -> None:
     seen: list[bytes] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(1, ">"))
-        while line := await reader.readline():
-            seen.append(line)
-        writer.close()
+    def serve(line: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(line)
+        if line != PING:
+            writer.write(answer(1, ">"))
 
-    async with await asyncio.start_unix_server(serve, tmp_path / "c.sock"):
+    async with controller(tmp_path / "c.sock", serve):
         with pytest.raises(ControlError, match="is there, but has not answered"):
             await given(tmp_path / "c.sock", "status")
         assert seen == [b"1 status\n", PING]
@@ -61,17 +81,15 @@ async def test_a_controller_that_takes_a_command_and_is_silent(tmp_path: Path) -
 async def test_a_long_command_is_waited_for(tmp_path: Path) -> None:
     pings = 0
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(line: bytes, writer: asyncio.StreamWriter) -> None:
         nonlocal pings
-        while line := await reader.readline():
-            if line == PING:
-                pings += 1
-                writer.write(answer(0, ">") + answer(0, ":", text="Pong."))
-            if pings == 5:
-                writer.write(answer(1, ":", text="done"))
-        writer.close()
+        if line == PING:
+            pings += 1
+            writer.write(answer(0, ">") + answer(0, ":", text="Pong."))
+        if pings == 5:
+            writer.write(answer(1, ":", text="done"))
 
-    async with await asyncio.start_unix_server(serve, tmp_path / "c.sock"):
+    async with controller(tmp_path / "c.sock", serve):
         assert await given(tmp_path / "c.sock", "talk", "expose", "900") == [
             Message(":", "fliswarm", {"text": "done"})
         ]

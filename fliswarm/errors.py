@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+EXIT_DONE = 0
+"""All of it was done."""
+
 EXIT_FAILED = 1
-"""The program is not running, or a command ended with ``f``."""
+"""The program is not running, or a command failed."""
 
 EXIT_USAGE = 2
-"""The command line itself is wrong (click's own code)."""
+"""The command itself is wrong (click's own code)."""
 
 EXIT_CONFIG = 3
 """A configuration file or an inventory is wrong."""
@@ -59,6 +62,28 @@ class StoreError(FliswarmError):
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
         self.path = path
+
+
+class UsageError(FliswarmError):
+    """A command cannot be given as it is written."""
+
+    exit_code = EXIT_USAGE
+
+
+class CommandError(FliswarmError):
+    """A command failed.
+
+    Parameters
+    ----------
+    problem
+        Why, in the controller's words.
+    exit_code
+        What kind of failure it is.
+    """
+
+    def __init__(self, problem: str, exit_code: int) -> None:
+        super().__init__(problem)
+        self.exit_code = exit_code
 
 
 class SelectionError(FliswarmError):
@@ -113,6 +138,8 @@ class EngineUnreachableError(EngineError):
     refused
         Whether the answer came at once, so that asking again costs nothing.
     """
+
+    exit_code = EXIT_UNREACHABLE
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from fliswarm import __version__
+from fliswarm import __version__, notify
 from fliswarm.commands.call import RELAYED
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
@@ -81,7 +81,7 @@ class Service:
                 self._hub,
             )
         )
-        self.actor = ActorServer(self._dispatcher, __version__)
+        self.actor = ActorServer(self._dispatcher, __version__, actor.commands)
         self._fleet.news.listen(self._hear)
         self._control = ControlServer(self._dispatcher, actor.name)
         self._stop = asyncio.Event()
@@ -112,9 +112,10 @@ class Service:
             log.info(
                 "fliswarm %s serves %s:%d", __version__, settings.host, self.actor.port
             )
-            timed = asyncio.create_task(self._report_status())
-            await self._stop.wait()
-            timed.cancel()
+            async with notify.serving():
+                timed = asyncio.create_task(self._report_status())
+                await self._stop.wait()
+                timed.cancel()
         finally:
             await self._dispatcher.close()
             await self.actor.close()
@@ -137,7 +138,8 @@ class Service:
         if late := self._late(desired):
             log.warning("%s: in force from the next start", ", ".join(late))
         changed = self._different(desired)
-        await self._fleet.reload(desired)
+        with notify.reloading():
+            await self._fleet.reload(desired)
         return changed
 
     def stale(self) -> list[str]:

@@ -23,6 +23,7 @@ LAYERS = (
     {"fleet"},
     {"commands"},
     {"faces"},
+    {"notify"},
     {"service"},
     {"cli"},
     {"__main__"},

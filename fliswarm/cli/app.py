@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import click
 
 from fliswarm import __version__
-from fliswarm.errors import FliswarmError, NotRunningError
+from fliswarm.errors import EXIT_FAILED, FliswarmError, NotRunningError, UsageError
 
 COMMANDS = {
     "start": "daemon",
@@ -49,7 +51,35 @@ class Options:
         from fliswarm import config
         from fliswarm.faces.control.address import default_socket
 
+        if self.host is not None and self.host.startswith("unix:"):
+            from fliswarm.faces.control.client import controller
+
+            return Path(controller(self.host).path)
         return config.socket(config.find(self.config)) or default_socket()
+
+    def here(self, verb: str) -> None:
+        """Refuse to start or stop a controller here when another one is meant."""
+        if self.host is None:
+            return
+        import shlex
+
+        from fliswarm.faces.control.client import controller
+        from fliswarm.net import ssh
+
+        address = controller(self.host)
+        if address.scheme == "ssh":
+            there = [*ssh.command(), *ssh.target(address)]
+            remedy = shlex.join([*there, "sudo", "systemctl", verb, "fliswarm"])
+            raise UsageError(
+                f"{verb} is for a controller on this computer, and -H or $FLISWARM_HOST"
+                f" says {self.host}. Remedy: {remedy}"
+            )
+        if verb != "stop":
+            raise UsageError(
+                f"{verb} takes its socket from the configuration, and -H or"
+                f" $FLISWARM_HOST says {self.host}. Remedy: control.socket in the"
+                " configuration, and neither of these"
+            )
 
 
 class _Group(click.Group):
@@ -132,9 +162,14 @@ def split(names: str | None) -> list[str] | None:
 
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a sign shows another one.
+        sys.stdout.reconfigure(errors="replace")
     try:
         # Without standalone mode, click returns the code of a command that exits early.
         code = fliswarm.main(standalone_mode=False, prog_name="fliswarm")
+        if sys.stdout is not None:
+            sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -148,3 +183,9 @@ def main() -> None:
     except FliswarmError as error:
         click.echo(f"fliswarm: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # What the system refuses, such as a disk that is full, is no fault of ours.
+        click.echo(f"fliswarm: {error}", err=True)
+        sys.stderr.flush()
+        # What could not be written would be tried once more.
+        os._exit(EXIT_FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -19,11 +20,12 @@ from typing import BinaryIO
 import click
 
 from fliswarm import config, store
+from fliswarm.cli import log, unit
 from fliswarm.cli.app import Options, split
-from fliswarm.errors import ConfigError, FliswarmError, NotRunningError
+from fliswarm.errors import ConfigError, FliswarmError, NotRunningError, UsageError
 from fliswarm.faces.control.address import default_socket
-from fliswarm.faces.control.client import LocalControl
-from fliswarm.faces.control.client import dial_stdio as join_stdio
+from fliswarm.faces.control.client import LocalControl, connect
+from fliswarm.faces.control.join import dial_stdio as join_stdio
 from fliswarm.model import Fleet
 from fliswarm.net.names import Loop
 
@@ -39,6 +41,7 @@ STOP_LIMIT = 10.0
 @click.option("--log", "--log-file", "log_file", help="File for the program's output.")
 @click.option("--nodes", help="Comma-separated nodes to enable.")
 @click.option("--pid_file", "--pid-file", "pid_file", hidden=True)
+@click.option("--detached", is_flag=True, hidden=True)
 @click.pass_obj
 def start(
     options: Options,
@@ -47,19 +50,40 @@ def start(
     log_file: str | None,
     nodes: str | None,
     pid_file: str | None,
+    detached: bool,
 ) -> None:
     """Start the controller on this computer."""
-    del pid_file  # the control socket tells who listens on it
+    options.here("start")
+    if pid_file is not None:
+        said = "no PID file is written; fliswarm actor status tells the number"
+        click.echo(f"fliswarm: {said}", err=True)
     names = split(nodes) if nodes is not None else options.nodes
     file = config.find(options.config)
-    fleet = config.load(file, nodes=names, certificates=True)
+    if not debug and unit.is_for(file):
+        _refuse_own(log_file, names)
+        unit.order("start")
+        click.echo("fliswarm -- started")
+        return
+    notes: list[str] = []
+    fleet = config.load(file, nodes=names, certificates=True, warn=notes.append)
     socket = fleet.control_socket or default_socket()
+    log_dir = fleet.actor.log_dir
+    written = _log_path(log_file or (f"{log_dir}/fliswarm.log" if log_dir else None))
     if debug:
+        log.set_up(written, terminal=not detached)
         _serve(file, names, socket, fleet.ping_timeout)
         return
-    log_dir = fleet.actor.log_dir
-    default = Path(log_dir) / "fliswarm.log" if log_dir else socket.with_suffix(".log")
-    _detach(file, names, socket, _log_path(log_file) or default)
+    for note in notes:
+        click.echo(f"fliswarm: {note}", err=True)
+    _detach(file, names, socket, written or socket.with_suffix(".log"))
+
+
+def _refuse_own(*options: object) -> None:
+    if any(options):
+        raise UsageError(
+            "systemd starts fliswarm here, without --nodes and --log. Remedy: leave"
+            " them out; or start --debug, which stays in the foreground"
+        )
 
 
 def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> None:
@@ -69,14 +93,14 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
     from fliswarm.host.ssh import SshHosts
     from fliswarm.service import Service
 
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    # systemd ends a frozen controller by a signal: it says where it was.
+    faulthandler.enable()
     engines, hosts = DockerEngines(glance), SshHosts()
 
+    warn = logging.getLogger(__name__).warning
+
     def load() -> Fleet:
-        return config.load(file, nodes=names, certificates=True)
+        return config.load(file, nodes=names, certificates=True, warn=warn)
 
     async def run() -> None:
         state = store.folder() / load().observatory
@@ -118,7 +142,7 @@ def _detach(file: Path, names: list[str] | None, socket: Path, log_file: Path) -
     if _running(socket) is not None:
         raise FliswarmError(f"fliswarm is running already, on {socket}")
     words = [sys.executable, "-m", "fliswarm", "-c", str(file.resolve())]
-    words += ["start", "--debug"]
+    words += ["start", "--debug", "--detached", "--log", str(log_file)]
     if names is not None:
         words += ["--nodes", ",".join(names)]
     with _open_log(log_file) as output:
@@ -132,7 +156,8 @@ def _detach(file: Path, names: list[str] | None, socket: Path, log_file: Path) -
     deadline = time.monotonic() + START_LIMIT
     while _running(socket) is None:
         if process.poll() is not None:
-            last = log_file.read_text("utf-8").strip().rpartition("\n")[2]
+            said = log_file.read_text("utf-8", "replace")
+            last = said.strip().rpartition("\n")[2]
             why = last.removeprefix("fliswarm: ")
             raise FliswarmError(f"{why or 'it ended at once'} (log: {log_file})")
         if time.monotonic() > deadline:
@@ -152,7 +177,7 @@ def _open_log(path: Path) -> BinaryIO:
     """Open a new log file, with the previous one moved aside under its time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        if path.is_file():
             now = datetime.now(UTC).strftime("%Y-%m-%d_%H:%M:%S")
             path.rename(path.with_name(f"{path.name}.{now}"))
         return path.open("ab")
@@ -172,20 +197,35 @@ def _running(socket: Path) -> int | None:
 @click.pass_obj
 def stop(options: Options) -> None:
     """Stop the controller on this computer."""
-    socket = options.socket()
+    options.here("stop")
     try:
-        with LocalControl(socket) as control:
-            os.kill(control.pid, signal.SIGTERM)
-            if not control.wait_end(STOP_LIMIT):
-                raise FliswarmError(
-                    f"fliswarm ({control.pid}) did not end in {STOP_LIMIT:g} s"
-                )
+        with LocalControl(options.socket()) as control:
+            pid = control.pid
+            if unit.runs(pid):
+                unit.order("stop")
+            else:
+                _end(control, pid)
     except NotRunningError:
         click.echo("fliswarm is not running", err=True)
         return
-    except PermissionError as error:
-        raise FliswarmError("fliswarm belongs to another user") from error
     click.echo("fliswarm -- stopped")
+
+
+def _end(control: LocalControl, pid: int) -> None:
+    if pid == 0:
+        # By this number, a signal would go to whoever asks.
+        raise FliswarmError(
+            "fliswarm runs where its process has no number here, perhaps in a"
+            " container. Remedy: stop it there"
+        )
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise FliswarmError(f"fliswarm ({pid}) belongs to another user") from error
+    if not control.wait_end(STOP_LIMIT):
+        raise FliswarmError(f"fliswarm ({pid}) did not end in {STOP_LIMIT:g} s")
 
 
 @click.command()
@@ -194,8 +234,16 @@ def stop(options: Options) -> None:
 @click.pass_context
 def restart(context: click.Context, log_file: str | None, nodes: str | None) -> None:
     """Stop the controller, then start it."""
+    options: Options = context.obj
+    options.here("restart")
+    pid = _running(options.socket())
+    if pid is not None and unit.runs(pid):
+        _refuse_own(log_file, nodes or options.nodes)
+        unit.order("restart")
+        click.echo("fliswarm -- restarted")
+        return
     context.invoke(stop)
-    context.invoke(start, log_file=log_file, nodes=nodes, debug=False, pid_file=None)
+    context.invoke(start, log_file=log_file, nodes=nodes)
 
 
 @click.command(name="dial-stdio")
@@ -208,6 +256,20 @@ def dial_stdio(options: Options) -> None:
 @click.group()
 def actor() -> None:
     """Start and stop the controller, as sdss-fliswarm spells it."""
+
+
+@actor.command()
+@click.pass_obj
+def status(options: Options) -> None:
+    """Tell whether the controller runs; exits with 1 when it does not."""
+    with connect(options.host, options.socket) as control:
+        # A socket that takes a connection is no controller that answers yet.
+        for _ in control.command(["ping"]):
+            pass
+        where = f"on {options.host}"
+        if isinstance(control, LocalControl):
+            where = f"pid: {control.pid}, status: running"
+        click.echo(f"fliswarm -- {where}")
 
 
 for _command in (start, stop, restart):

@@ -10,9 +10,11 @@ from rich.console import Console
 
 from fliswarm.cli.app import Options
 from fliswarm.cli.show import message_json, print_fleet, print_message, view
+from fliswarm.commands.group import selection
 from fliswarm.commands.verbs import commands
-from fliswarm.errors import EXIT_FAILED
-from fliswarm.faces.control.client import StreamControl, connect
+from fliswarm.errors import EXIT_DONE, EXIT_FAILED
+from fliswarm.faces.control.client import connect
+from fliswarm.faces.control.stream import StreamControl
 
 
 def dial(options: Options) -> StreamControl:
@@ -20,22 +22,22 @@ def dial(options: Options) -> StreamControl:
     return connect(options.host, options.socket)
 
 
-def give(control: StreamControl, words: Sequence[str], *, as_json: bool) -> bool:
-    """Give a command, print its replies, return whether all of it was done.
+def give(control: StreamControl, words: Sequence[str], *, as_json: bool) -> int:
+    """Give a command, print its replies, return its exit code.
 
     A command that some nodes failed is done for telescope software, which goes on with
     the others. A person's script is to notice.
     """
     console = Console()
-    done, failed = False, False
+    exit_code, failed = EXIT_FAILED, False
     for message in control.command(words):
         failed = failed or "failed" in message.data
         if as_json:
             print(message_json(message), flush=True)
         else:
             print_message(console, message)
-        done = message.code == ":"
-    return done and not failed
+        exit_code = message.exit_code
+    return EXIT_FAILED if failed and exit_code == EXIT_DONE else exit_code
 
 
 def _forward(name: str) -> click.Command:
@@ -43,11 +45,11 @@ def _forward(name: str) -> click.Command:
     actual = commands.commands[name]
 
     def callback(words: tuple[str, ...], *, as_json: bool) -> None:
-        options = click.get_current_context().find_object(Options)
+        context = click.get_current_context()
+        options = context.find_object(Options)
         assert options is not None
         with dial(options) as control:
-            if not give(control, [name, *words], as_json=as_json):
-                raise click.exceptions.Exit(EXIT_FAILED)
+            context.exit(give(control, [name, *words], as_json=as_json))
 
     return _Forwarded(
         name,
@@ -79,7 +81,8 @@ class _Forwarded(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Everything but our own flag in front goes on as it was written.
         as_json = bool(args) and args[0] == "--json"
-        if "--help" in args[: args.index("--") if "--" in args else None]:
+        ours = args[: args.index("--") if "--" in args else None]
+        if not set(ours).isdisjoint(ctx.help_option_names):
             click.echo(self.get_help(ctx))
             ctx.exit()
         ctx.params = {"words": tuple(args[as_json:]), "as_json": as_json}
@@ -98,24 +101,36 @@ events = _forward("events")
 
 
 @click.command()
+@selection("nodes to show")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a node.")
 @click.pass_obj
-def status(options: Options, *, as_json: bool) -> None:
+def status(
+    options: Options,
+    names: str | None,
+    category: str | None,
+    exclude: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """Show the fleet; exits with 1 when fliswarm is not running."""
+    asked = {"--names": names, "--category": category, "--exclude": exclude}
+    words = [word for pair in asked.items() if pair[1] for word in pair if word]
     with dial(options) as control:
-        print_fleet(view(control), as_json=as_json)
+        print_fleet(view(control, words), as_json=as_json)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Replies as JSON lines.")
-@click.pass_obj
-def send(options: Options, command: tuple[str, ...], *, as_json: bool) -> None:
+@click.pass_context
+def send(context: click.Context, command: tuple[str, ...], *, as_json: bool) -> None:
     """Send any actor command, as telescope software does.
 
     A single word is taken as the whole command: fliswarm send 'talk -n gfa1 status'.
     """
-    words = shlex.split(command[0]) if len(command) == 1 else list(command)
-    with dial(options) as control:
-        if not give(control, words, as_json=as_json):
-            raise click.exceptions.Exit(EXIT_FAILED)
+    try:
+        words = shlex.split(command[0]) if len(command) == 1 else list(command)
+    except ValueError as error:
+        raise click.UsageError(f"{error}: {command[0]}") from error
+    with dial(context.obj) as control:
+        context.exit(give(control, words, as_json=as_json))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fliswarm.faces.control.client import Message, StreamControl
+from fliswarm.errors import CommandError
+from fliswarm.faces.control.stream import Message, StreamControl
 from fliswarm.model import CERTIFICATE_DAYS
 
 STYLES = {"w": "yellow", "e": "red", "f": "bold red", "!": "bold red", "d": "dim"}
@@ -41,16 +42,28 @@ class NodeView:
     certificate_days: int | None = None
 
 
-def view(control: StreamControl) -> list[NodeView]:
-    """Ask a controller for its fleet."""
+def view(control: StreamControl, selection: Sequence[str] = ()) -> list[NodeView]:
+    """Ask a controller for its fleet, or for the part of it that options select.
+
+    Raises
+    ------
+    CommandError
+        When the controller cannot tell: what it said before is no fleet.
+    """
     nodes: dict[str, NodeView] = {}
-    for message in control.command(["status", "--detail"]):
+    for message in control.command(["status", "--detail", *selection]):
         _note(nodes, message.data)
-    asked = ["talk", "--timeout", TALK_LIMIT, "status"]
+        if message.code == "f":
+            why = message.data.get("error") or "it does not say why"
+            problem = f"the controller could not tell how the fleet is: {_value(why)}"
+            raise CommandError(problem, message.exit_code)
+    asked = ["talk", "--timeout", TALK_LIMIT, *selection, "--", "status"]
     for message in control.command(asked):
         status = message.data.get("status")
         if message.sender in nodes and isinstance(status, Mapping):
-            nodes[message.sender].temperature = status.get("temperature_ccd")
+            cold = status.get("temperature_ccd")
+            if isinstance(cold, int | float):
+                nodes[message.sender].temperature = cold
     return list(nodes.values())
 
 
@@ -58,7 +71,7 @@ def _note(nodes: dict[str, NodeView], data: Mapping[str, Any]) -> None:
     for name in data.get("enabledNodes", ()):
         nodes[name] = NodeView(name)
     if found := data.get("node"):
-        node = nodes[found[0]]
+        node = nodes.setdefault(found[0], NodeView(found[0]))
         node.host, node.host_alive, node.docker_alive = found[1], found[3], found[4]
     if (found := data.get("container")) and found[1] != "NA":
         nodes[found[0]].container = found[1]

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from fliswarm.cli.fleet import give
 from fliswarm.cli.show import print_fleet, view
-from fliswarm.errors import EXIT_FAILED, ProvisionError
+from fliswarm.errors import ProvisionError
 from fliswarm.faces.control.address import default_socket
-from fliswarm.faces.control.client import SshControl, StreamControl, connect_here
+from fliswarm.faces.control.client import SshControl, connect_here
+from fliswarm.faces.control.stream import StreamControl
 from fliswarm.site.passed import answered
 from fliswarm.site.provision import (
     Event,
@@ -104,11 +105,10 @@ def up(inventory: Path, args: tuple[str, ...], *, as_json: bool) -> None:
     if site.manager in summary.failed:
         _require(summary)
     with _control(site) as control:
-        launched = give(control, ["reconnect"], as_json=as_json)
+        exit_code = give(control, ["reconnect"], as_json=as_json)
         print_fleet(view(control), as_json=as_json)
     _require(summary)
-    if not launched:
-        raise click.exceptions.Exit(EXIT_FAILED)
+    raise click.exceptions.Exit(exit_code)
 
 
 def _control(site: Site) -> StreamControl:

@@ -16,19 +16,19 @@ HUB_LIMIT = 5.0
 """Seconds for the hub to accept a connection."""
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 async def ping(context: Context) -> None:
     """Pings the actor."""
     context.call.finish(text="Pong.")
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 async def version(context: Context) -> None:
     """Reports the version."""
     context.call.finish(version=context.site.version)
 
 
-@commands.command(name="help", context_settings=SETTINGS)
+@commands.command(name="help", everywhere=True, context_settings=SETTINGS)
 @click.argument("PARSER-COMMAND", nargs=-1)
 async def help_(context: Context, parser_command: tuple[str, ...]) -> None:
     """Shows the help."""
@@ -56,13 +56,13 @@ def _width() -> dict[str, Any]:
     return {"terminal_width": 80, "max_content_width": 80}
 
 
-@commands.command(name="get_schema", context_settings=SETTINGS)
+@commands.command(name="get_schema", everywhere=True, context_settings=SETTINGS)
 async def get_schema(context: Context) -> None:
     """Returns the schema of the actor as a JSON schema."""
     context.call.finish(schema=json.dumps(schema()))
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("KEYWORD")
 async def keyword(context: Context, keyword: str) -> None:
     """Prints human-readable information about a keyword."""
@@ -79,7 +79,7 @@ async def keyword(context: Context, keyword: str) -> None:
     context.call.finish()
 
 
-@commands.command(name="get-command-model", context_settings=SETTINGS)
+@commands.command(name="get-command-model", everywhere=True, context_settings=SETTINGS)
 @click.argument("COMMAND-NAME", required=False)
 async def get_command_model(context: Context, command_name: str | None) -> None:
     """Returns a dictionary representation of the command."""
@@ -91,7 +91,7 @@ async def get_command_model(context: Context, command_name: str | None) -> None:
     context.call.finish(command_model=json.dumps(model, default=str))
 
 
-@commands.command(name="tron-reconnect", context_settings=SETTINGS)
+@commands.command(name="tron-reconnect", everywhere=True, context_settings=SETTINGS)
 async def tron_reconnect(context: Context) -> None:
     """Reconnects to tron/hub."""
     hub = context.site.hub

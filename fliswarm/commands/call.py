@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from fliswarm.camera import Reply
+from fliswarm.errors import EXIT_DONE, EXIT_FAILED
 
 RELAYED = {">": "d", ":": "i", "f": "w", "e": "w", "!": "w"}
 """Message codes of a camera as its relay sends them on.
@@ -26,6 +27,14 @@ class Sink(Protocol):
 
     async def ready(self) -> None:
         """Return when there is room for more replies, or nobody there to read them."""
+
+    def end(self, code: str, keywords: Mapping[str, object], exit_code: int) -> None:
+        """Send the reply that ends the command.
+
+        The exit code is for whoever gave it from a shell; the actor protocol has no
+        place for it.
+        """
+        self.write(code, keywords)
 
     @property
     def closed(self) -> bool:
@@ -50,6 +59,7 @@ class Call:
         self.who = who
         self.ended = False
         self._sink = sink
+        self._faults: set[int] = set()
 
     @property
     def abandoned(self) -> bool:
@@ -81,15 +91,26 @@ class Call:
         """Send an error that does not end the command."""
         self.write("e", keywords)
 
+    def note(self, exit_code: int) -> None:
+        """Note of what kind a fault was, by its exit code, though the command go on."""
+        self._faults.add(exit_code)
+
     def finish(self, **keywords: object) -> None:
         """End the command: done."""
-        self.write(":", keywords)
-        self.ended = True
+        self._end(":", keywords)
 
     def fail(self, **keywords: object) -> None:
         """End the command: failed."""
-        self.write("f", keywords)
+        self._end("f", keywords)
+
+    def _end(self, code: str, keywords: Mapping[str, object]) -> None:
+        if self.ended:
+            return
         self.ended = True
+        kinds = self._faults or {EXIT_FAILED if code == "f" else EXIT_DONE}
+        # Faults of several kinds have no exit code of their own.
+        exit_code = min(kinds) if len(kinds) == 1 else EXIT_FAILED
+        self._sink.end(code, keywords, exit_code)
 
     def relay(self, reply: Reply) -> None:
         """Send a camera's reply on; one that says nothing is kept back."""

@@ -18,7 +18,7 @@ from fliswarm.fleet.node import LiveNode
 from fliswarm.model.facts import Fact, Tell
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @selection("nodes to reconnect")
 @click.option(
     "--force",
@@ -99,6 +99,7 @@ async def _say_plan(
         name = node.node.name
         if isinstance(steps, FliswarmError):
             unknown = True
+            call.note(steps.exit_code)
             call.error(error=str(steps))
         elif steps.blocked:
             unknown = True
@@ -165,7 +166,7 @@ def _forget(context: Context, name: str) -> None:
         context.call.info(text=f"{name}: {leaving.node.engine} is forgotten.")
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Disable all nodes.")
 @click.option("--reason", default="", help="Why, for others to read.")
@@ -183,7 +184,7 @@ async def disable(
     context.call.finish()
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Enable all nodes.")
 async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) -> None:
@@ -229,7 +230,7 @@ async def reload(context: Context, *, check: bool) -> None:
     context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @selection("nodes to reboot")
 @click.option(
     "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."
@@ -271,7 +272,8 @@ def telling(call: Call) -> Tell:
 
 def report_errors(call: Call, results: list[ApplyResult]) -> list[str]:
     """Tell what went wrong on which nodes; return their names."""
-    failed = [result for result in results if result.error is not None]
-    for result in failed:
-        call.error(error=str(result.error))
-    return [result.node for result in failed]
+    failed = {r.node: r.error for r in results if r.error is not None}
+    for error in failed.values():
+        call.note(error.exit_code)
+        call.error(error=str(error))
+    return list(failed)

@@ -7,23 +7,38 @@ import functools
 import logging
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from fliswarm.commands.about import show_help
 from fliswarm.commands.call import Call, Sink
 from fliswarm.commands.context import Context, Site
-from fliswarm.commands.group import SETTINGS
+from fliswarm.commands.group import SETTINGS, Verb
 from fliswarm.commands.verbs import commands
-from fliswarm.errors import FliswarmError
+from fliswarm.errors import EXIT_USAGE, FliswarmError
 
 log = logging.getLogger(__name__)
 
 KNOWN_LENGTH = 256
 """Characters of the longest command whose meaning is kept."""
 
+REFUSED = (
+    "This command changes the fleet and the original has none like it, so it is not "
+    "taken here. Remedy: give it by the program fliswarm on the manager, or set "
+    "actor.commands: all in the controller's configuration."
+)
+"""What telescope software is told of a command that is not open to it."""
+
 Callback = Callable[..., Awaitable[None]]
+
+
+class Given(NamedTuple):
+    """What a command's text means: a function, its arguments, and who may have it."""
+
+    callback: Callback
+    values: Mapping[str, Any]
+    everywhere: bool = True
 
 
 class Dispatcher:
@@ -39,8 +54,22 @@ class Dispatcher:
         self._site = site
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def give(self, body: str, sink: Sink) -> asyncio.Task[None] | None:
+    def give(
+        self, body: str, sink: Sink, who: str = "", *, everything: bool = True
+    ) -> asyncio.Task[None] | None:
         """Start a command; its replies, and its end, go to ``sink``.
+
+        Parameters
+        ----------
+        body
+            What is asked, without the header of its face.
+        sink
+            Where the replies go.
+        who
+            Who asks, in words.
+        everything
+            Whether who asks may give commands that the original has not and that
+            change something.
 
         Returns
         -------
@@ -48,17 +77,20 @@ class Dispatcher:
             The command under way; ``None`` when its text meant nothing, and it has
             ended already.
         """
-        call = Call(body, sink)
+        call = Call(body, sink, who)
         call.write(">", {})
-        context = Context(call, self._site)
         try:
-            command, values = parse(body)
+            given = parse(body)
         except click.ClickException as error:
+            call.note(EXIT_USAGE)
             call.warning(help=f"{type(error).__name__}: {error.format_message()}")
             problem = f"Command {body!r} does not exist or cannot be parsed."
             call.fail(error=problem)
             return None
-        task = asyncio.create_task(_run(command(context, **values), call))
+        if not (given.everywhere or everything):
+            call.fail(error=REFUSED)
+            return None
+        task = asyncio.create_task(_run(given, Context(call, self._site)))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, call))
         return task
@@ -83,11 +115,12 @@ class Dispatcher:
             call.fail(error=f"Command {call.body!r} ended without a result.")
 
 
-async def _run(command: Awaitable[None], call: Call) -> None:
+async def _run(given: Given, context: Context) -> None:
     try:
-        await command
+        await given.callback(context, **given.values)
     except FliswarmError as error:
-        call.fail(error=str(error))
+        context.call.note(error.exit_code)
+        context.call.fail(error=str(error))
 
 
 def split(body: str) -> list[str]:
@@ -98,8 +131,8 @@ def split(body: str) -> list[str]:
         raise click.UsageError(f"{error}.") from error
 
 
-def parse(body: str) -> tuple[Callback, Mapping[str, Any]]:
-    """Return the function that a command's text means, and its arguments.
+def parse(body: str) -> Given:
+    """Return what a command's text means.
 
     Raises
     ------
@@ -110,21 +143,22 @@ def parse(body: str) -> tuple[Callback, Mapping[str, Any]]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _known(body: str) -> tuple[Callback, Mapping[str, Any]]:
+def _known(body: str) -> Given:
     # Telescope software says the same few things all night, and click takes longer to
     # read one of them than a camera to answer it.
     return _parse(body)
 
 
-def _parse(body: str) -> tuple[Callback, Mapping[str, Any]]:
+def _parse(body: str) -> Given:
     words = split(body)
     ours = words[: words.index("--")] if "--" in words else words
     if "--help" in ours:
         names = tuple(word for word in ours if not word.startswith("-"))
-        return show_help, {"parser_command": names}
+        return Given(show_help, {"parser_command": names})
     parent = click.Context(commands, terminal_width=80)
     name, command, rest = commands.resolve_command(parent, words)
     if command is None or command.callback is None:
         raise click.UsageError(f"No such command {name!r}.")
     with command.make_context(name, rest, parent, **SETTINGS) as context:
-        return command.callback, context.params
+        everywhere = isinstance(command, Verb) and command.everywhere
+        return Given(command.callback, context.params, everywhere)

@@ -35,8 +35,32 @@ class _Seconds(click.ParamType[float]):
 SECONDS = _Seconds()
 
 
+class Verb(click.Command):
+    """A command of the actor.
+
+    Parameters
+    ----------
+    everywhere
+        Whether telescope software may give it at any site: it is one of the original's,
+        or changes nothing. Others it may give where the configuration says so.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401  click's own
+        everywhere: bool = False,
+        **settings: Any,  # noqa: ANN401  click's own
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.everywhere = everywhere
+
+
+class _Verbs(click.Group):
+    command_class = Verb
+
+
 # No help text: the list of the commands is all there is to say.
-commands = click.Group("commands", context_settings=SETTINGS)
+commands = _Verbs("commands", context_settings=SETTINGS)
 
 
 def selection(what: str, *, short: bool = True) -> Callable[[F], F]:

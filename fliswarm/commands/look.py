@@ -14,7 +14,7 @@ from fliswarm.commands.words import words
 from fliswarm.model.facts import Fact, Told
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @selection("nodes to report")
 @click.option("--detail", "-d", is_flag=True, help="Report image and camera as well.")
 async def status(
@@ -38,7 +38,7 @@ async def status(
     context.call.finish()
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("NODE")
 @click.option("--lines", type=click.IntRange(1, 10000), default=100, show_default=True)
 async def logs(context: Context, node: str, lines: int) -> None:
@@ -50,7 +50,7 @@ async def logs(context: Context, node: str, lines: int) -> None:
     context.call.finish()
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 async def events(context: Context) -> None:
     """Tells what happens, until its client leaves."""
     call = context.call

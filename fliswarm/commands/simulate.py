@@ -13,7 +13,7 @@ from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("GLOB", required=False)
 @click.option(
     "--delay", type=SECONDS, default=5.0, help="Delay between outputting images."

@@ -10,10 +10,11 @@ import click
 from fliswarm.camera import Outcome, Reply
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
+from fliswarm.errors import EXIT_FAILED, EXIT_UNREACHABLE
 from fliswarm.fleet.talk import talk as send
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("CAMERA-COMMAND", nargs=-1)
 @selection("cameras to command", short=False)
 @click.option("--timeout", type=SECONDS, help="Seconds to wait for each camera.")
@@ -30,7 +31,8 @@ async def talk(
 ) -> None:
     """Sends a command to selected or all cameras."""
     call = context.call
-    if not camera_command:
+    message = _message(camera_command)
+    if not message:
         call.fail(error="No camera command was given.")
         return
     nodes = context.fleet.select(names, category, exclude)
@@ -43,12 +45,15 @@ async def talk(
     def on_reply(reply: Reply) -> None:
         call.relay(reply)
         written = reply.data.get("filename")
-        if isinstance(written, Mapping) and "filename" in written:
+        # A camera that wrote nothing says so by a null.
+        if isinstance(written, Mapping) and written.get("filename") is not None:
             bundle.append(str(written["filename"]))
 
-    message = shlex.join(camera_command)
     results = await send(nodes, message, on_reply, timeout)
     for result in results:
+        if result.outcome is not Outcome.DONE:
+            lost = result.outcome is Outcome.LOST
+            call.note(EXIT_UNREACHABLE if lost else EXIT_FAILED)
         if result.outcome is Outcome.LOST and result.node in connected:
             call.error(error=f"{result.node}: {result.problem}")
     if bundle:
@@ -62,3 +67,10 @@ async def talk(
         call.fail(error="One or more cameras failed.")
     else:
         call.finish()
+
+
+def _message(words: tuple[str, ...]) -> str:
+    """Return the camera's command; a single word with blanks in it is a whole one."""
+    if len(words) == 1 and words[0].split() != [words[0]]:
+        return words[0].strip()
+    return shlex.join(words)

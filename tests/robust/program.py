@@ -64,7 +64,12 @@ class Program:
             for name, port in cameras.items()
         }
         configuration = {
-            "actor": {"name": "fliswarm", "host": "127.0.0.1", "port": self.port},
+            "actor": {
+                "name": "fliswarm",
+                "host": "127.0.0.1",
+                "port": self.port,
+                "commands": "all",
+            },
             "image": "sdss/flicamera:latest",
             "nodes": {"LAB": nodes},
             "control": {"socket": str(self.socket)},

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 
 from fliswarm import config
 from fliswarm.model import Fleet
+from fliswarm.notify import period
 from tests.unit.support.modules import ROOT
 
 ROLE = ROOT / "collection/roles/controller"
@@ -158,3 +160,36 @@ def test_the_port_of_ssh_is_everywhere_that_ssh_is(tmp_path: Path) -> None:
     gfa1, gfa2 = fleet.nodes["gfa1"], fleet.nodes["gfa2"]
     assert (gfa1.engine, gfa1.ssh_port) == ("ssh://sdss@10.0.0.1:2222", 2222)
     assert (gfa2.engine, gfa2.ssh_port) == ("ssh://sdss@[fd00::11]", 22)
+
+
+def unit(log_dir: str) -> dict[str, list[str]]:
+    """Return the settings of the service's unit, each with its values."""
+    template = (ROLE / "templates/fliswarm.service.j2").read_text("utf-8")
+    program = "/opt/fliswarm/bin/fliswarm -c /etc/fliswarm/fliswarm.yaml"
+    text = jinja2.Environment(autoescape=False).from_string(template)  # noqa: S701
+    found: dict[str, list[str]] = {}
+    for line in text.render(
+        __controller_home="/opt/fliswarm",
+        __controller_config="/etc/fliswarm/fliswarm.yaml",
+        __controller_program=program,
+        __controller_stamp="0 3.11",
+        __controller_actor={"log_dir": log_dir},
+    ).splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_the_unit_asks_for_what_the_program_tells() -> None:
+    found = unit("/var/log/fliswarm")
+    assert found["Type"] == ["notify"]
+    assert found["NotifyAccess"] == ["main"]
+    (limit,) = found["WatchdogSec"]
+    assert period({"WATCHDOG_USEC": str(int(limit) * 1_000_000)}) == int(limit) / 3
+    assert int(found["TimeoutStartSec"][0]) >= 30
+    # A file that is refused is an error of the reload.
+    assert found["ExecReload"][0].endswith(" reload")
+    assert int(found["LimitNOFILE"][0]) >= 500 * 3
+    assert found["ReadWritePaths"] == ["-/var/log/fliswarm"]
+    assert "ReadWritePaths" not in unit("")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from fliswarm.commands.call import Sink
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.faces.actor import wire
 from fliswarm.faces.connection import Client
@@ -22,11 +23,17 @@ class ActorServer:
         Runs the commands.
     version
         Told to each new user.
+    commands
+        Which commands are taken: those of the ``original`` and whatever changes
+        nothing, or ``all``.
     """
 
-    def __init__(self, dispatcher: Dispatcher, version: str) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, version: str, commands: str = "original"
+    ) -> None:
         self._dispatcher = dispatcher
         self._version = version
+        self._everything = commands == "all"
         self._users: dict[int, _User] = {}
         self._server: asyncio.Server | None = None
 
@@ -96,11 +103,18 @@ class ActorServer:
         if command is None:
             self.broadcast("f", {"error": f"Could not parse command {line!r}"})
             return None
+        log.info(
+            "New command received: %.1000r (commander_id=%r, command_id=%r) from %s",
+            *(command.body, command.commander, command.number, user.who),
+        )
         sink = _LegacySink(user, command.number)
-        return self._dispatcher.give(command.body, sink)
+        who = f"{command.commander}, {user.who}" if command.commander else user.who
+        return self._dispatcher.give(
+            command.body, sink, who, everything=self._everything
+        )
 
 
-class _LegacySink:
+class _LegacySink(Sink):
     """Replies to one command of one user."""
 
     def __init__(self, user: _User, command: int) -> None:
@@ -126,7 +140,7 @@ class _LegacySink:
         return not self._user.there
 
 
-class BroadcastSink:
+class BroadcastSink(Sink):
     """Replies to a command that nobody gave: they go to all users."""
 
     def __init__(self, server: ActorServer) -> None:
@@ -161,6 +175,11 @@ class _User(Client):
 
     def __str__(self) -> str:
         return f"user {self.number}"
+
+    @property
+    def who(self) -> str:
+        """Who this is, for those who read what was done."""
+        return f"user {self.number} at {self.address}"
 
     def _arrived(self) -> None:
         assert self._transport is not None

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import os
-import selectors
+import select
 import shlex
-import socket
-import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fliswarm.errors import ConfigError, ControlError, NotRunningError
+from fliswarm.faces.control import peer
+from fliswarm.faces.control.join import NOT_RUNNING
+from fliswarm.faces.control.stream import StreamControl, ready
 from fliswarm.net import ssh
 
 CONNECT_LIMIT = 15
 """Seconds for ssh to connect."""
 
+LOGIN_LIMIT = 150.0
+"""Seconds for a person to log in by ssh, with a password perhaps, and for the answer.
+
+sshd ends a login that takes longer than two minutes by itself.
+"""
+
+ALIVE_PERIOD = 10
+"""Seconds of silence after which ssh asks for a sign of life. It gives up when there
+was none twice."""
+
+SAID_LIMIT = 4096
+"""Bytes that are kept of what ssh said last."""
+
+END_LIMIT = 5.0
+"""Seconds for ssh to end when there is nothing left to say."""
+
 GROUP = "fliswarm"
 """Users in it may speak to the service; the role ``controller`` makes it."""
-
-NOT_RUNNING = 1
-"""Exit code of ``fliswarm dial-stdio`` when nothing listens on its socket."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One reply: its code, who sent it (we or a camera), and its keywords."""
-
-    code: str
-    sender: str
-    data: dict[str, Any]
-
-    @property
-    def final(self) -> bool:
-        """Whether it ends the command."""
-        return self.code in (":", "f")
 
 
 def connect(host: str | None, path: Callable[[], Path]) -> StreamControl:
@@ -60,12 +59,28 @@ def connect(host: str | None, path: Callable[[], Path]) -> StreamControl:
     """
     if host is None:
         return LocalControl(path())
-    address = urlsplit(host)
+    address = controller(host)
     if address.scheme == "unix":
         return LocalControl(Path(address.path))
-    if address.scheme == "ssh" and address.hostname:
-        return SshControl([*ssh.command(), *ssh.target(address)])
-    raise ConfigError("FLISWARM_HOST", f"must be ssh://... or unix://..., not '{host}'")
+    return SshControl([*ssh.command(), *ssh.target(address)])
+
+
+def controller(host: str) -> SplitResult:
+    """Return the address of a controller, ``ssh://...`` or ``unix://...``."""
+    problem = f"must be ssh://[user@]host[:port] or unix:///path, not '{host}'"
+    try:
+        address = urlsplit(host)
+        port = address.port
+    except ValueError as error:
+        raise ConfigError("FLISWARM_HOST", problem) from error
+    # ssh would take a leading hyphen for an option.
+    names = (address.hostname or "-", address.username or "")
+    far = address.scheme == "ssh" and port != 0
+    far = far and not any(name.startswith("-") for name in names)
+    here = address.scheme == "unix" and not address.netloc and address.path
+    if not (far or here):
+        raise ConfigError("FLISWARM_HOST", problem)
+    return address
 
 
 def connect_here(path: Path) -> StreamControl:
@@ -89,107 +104,39 @@ def connect_here(path: Path) -> StreamControl:
     except ControlError as error:
         if not isinstance(error.__cause__, PermissionError):
             raise
-    dial = [sys.executable, "-m", "fliswarm.faces.control.client", str(path)]
+    dial = [sys.executable, "-m", "fliswarm.faces.control.join", str(path)]
     return ProgramControl(["sg", GROUP, "-c", shlex.join(dial)], str(path))
-
-
-class StreamControl:
-    """A control connection over a pair of byte streams."""
-
-    def __init__(self) -> None:
-        self._number = 0
-
-    def command(self, words: Sequence[str]) -> Iterator[Message]:
-        """Give a command, and yield its replies up to the one that ends it.
-
-        Raises
-        ------
-        ControlError
-            When the connection ends before the command does.
-        """
-        self._number += 1
-        number = self._number
-        self._write(f"{number} {shlex.join(words)}\n".encode())
-        while line := self._readline():
-            message = json.loads(line)
-            if message["header"]["command_id"] != number:
-                continue
-            reply = Message(
-                message["header"]["message_code"],
-                message["header"]["sender"],
-                message["data"],
-            )
-            yield reply
-            if reply.final:
-                return
-        raise self._ended()
-
-    def __enter__(self) -> Self:
-        """Return the connection."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connection."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        raise NotImplementedError
-
-    def _write(self, data: bytes) -> None:
-        raise NotImplementedError
-
-    def _readline(self) -> bytes:
-        raise NotImplementedError
-
-    def _ended(self) -> ControlError | NotRunningError:
-        return ControlError("fliswarm ended before the command did")
 
 
 class LocalControl(StreamControl):
     """A connection to the control socket of this computer."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._socket = _dial(path)
-        self._file = self._socket.makefile("rb")
+        self._path = path
+        self._socket = peer.dial(path)
+        number = self._socket.fileno()
+        super().__init__(number, number, self.silence)
 
     @property
     def pid(self) -> int:
-        """Process id of the controller, as the kernel knows it."""
-        size = struct.calcsize("3i")
-        credentials = self._socket.getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, size
-        )
-        pid: int = struct.unpack("3i", credentials)[0]
-        return pid
+        """Process id of the controller, as the kernel knows it; 0 when it has none."""
+        return peer.peer(self._socket).pid
 
     def wait_end(self, limit: float) -> bool:
         """Return whether the controller lets go of the connection in time."""
-        self._socket.settimeout(limit)
-        try:
-            return not self._socket.recv(1)
-        except TimeoutError:
+        if not ready(self._source, select.POLLIN, limit):
             return False
+        try:
+            return not os.read(self._source, 1)
         except ConnectionError:
             return True
 
     def close(self) -> None:
         """Close the connection."""
-        self._file.close()
         self._socket.close()
 
-    def _write(self, data: bytes) -> None:
-        try:
-            self._socket.sendall(data)
-        except ConnectionError as error:
-            raise self._ended() from error
-
-    def _readline(self) -> bytes:
-        try:
-            return self._file.readline()
-        except ConnectionError as error:
-            raise self._ended() from error
+    def _frozen(self) -> ControlError:
+        return ControlError(f"{self._path}: {peer.FROZEN}")
 
 
 class ProgramControl(StreamControl):
@@ -204,40 +151,56 @@ class ProgramControl(StreamControl):
     """
 
     def __init__(self, command: Sequence[str], target: str) -> None:
-        super().__init__()
+        self._name = target
+        self._said = b""
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                bufsize=0,
             )
         except OSError as error:
             raise ControlError(f"{command[0]}: {error.strerror}") from error
-        self._target = target
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        into, outof = self._process.stdin.fileno(), self._process.stdout.fileno()
+        super().__init__(outof, into, LOGIN_LIMIT)
+        # What it says is read all the time: a program whose words nobody reads stops.
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._process.communicate()
-
-    def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None
+        """Close the connection, and end the program."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
         try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise self._ended() from error
+            process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._listening.join(END_LIMIT)
 
-    def _readline(self) -> bytes:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            while data := stream.read(4096):
+                self._said = (self._said + data)[-SAID_LIMIT:]
+
+    def _frozen(self) -> ControlError:
+        return ControlError(f"{self._name}: {peer.FROZEN}")
 
     def _ended(self) -> ControlError | NotRunningError:
-        _, errors = self._process.communicate()
-        words = errors.decode("utf-8", "replace").strip()
+        self.close()
         if self._process.returncode == NOT_RUNNING:
-            return NotRunningError(f"fliswarm -- not running on {self._target}")
-        return ControlError(f"{self._target}: {words or 'the connection ended'}")
+            return NotRunningError(f"fliswarm -- not running on {self._name}")
+        words = self._said.decode("utf-8", "replace").strip()
+        return ControlError(f"{self._name}: {words or 'the connection ended'}")
 
 
 class SshControl(ProgramControl):
@@ -250,50 +213,10 @@ class SshControl(ProgramControl):
     def __init__(self, command: Sequence[str]) -> None:
         head, *rest = command
         options = ["-T", "-o", f"ConnectTimeout={CONNECT_LIMIT}"]
+        options += ["-o", f"ServerAliveInterval={ALIVE_PERIOD}"]
+        options += ["-o", "ServerAliveCountMax=2"]
         options += ["-o", "ControlMaster=no", "-o", "ControlPath=none"]
         super().__init__(
             [head, *options, *rest, "fliswarm", "dial-stdio"],
             rest[-1] if rest else head,
         )
-
-
-def dial_stdio(path: Path, source: int = 0, target: int = 1) -> None:
-    """Join standard input and output with the control socket, until either ends."""
-    with _dial(path) as connection, selectors.DefaultSelector() as selector:
-        selector.register(source, selectors.EVENT_READ)
-        selector.register(connection, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is connection:
-                    if not (data := connection.recv(65536)):
-                        return
-                    while data:
-                        data = data[os.write(target, data) :]
-                else:
-                    if not (data := os.read(source, 65536)):
-                        return
-                    connection.sendall(data)
-
-
-def _dial(path: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(str(path))
-    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
-        connection.close()
-        said = f"fliswarm -- not running\nnobody listens on {path}"
-        raise NotRunningError(said) from error
-    except OSError as error:
-        connection.close()
-        raise ControlError(f"{path}: {error.strerror or error}") from error
-    return connection
-
-
-if __name__ == "__main__":
-    try:
-        dial_stdio(Path(sys.argv[1]))
-    except NotRunningError:
-        sys.exit(NOT_RUNNING)
-    except ControlError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)

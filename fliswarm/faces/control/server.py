@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from fliswarm.commands.call import Sink
 from fliswarm.commands.dispatch import Dispatcher
-from fliswarm.errors import ConfigError, FliswarmError
+from fliswarm.errors import EXIT_USAGE, ConfigError, FliswarmError
 from fliswarm.faces.connection import Client
+from fliswarm.faces.control.peer import peer
+
+log = logging.getLogger(__name__)
 
 
 class ControlServer:
@@ -86,11 +91,15 @@ class _Client(Client):
     def __init__(self, server: ControlServer) -> None:
         super().__init__()
         self._server = server
+        self._who = "the control socket"
 
     def __str__(self) -> str:
-        return "a client of the control socket"
+        return f"a client of {self._who}"
 
     def _arrived(self) -> None:
+        assert self._transport is not None
+        uid = peer(self._transport.get_extra_info("socket")).uid
+        self._who = f"the control socket, uid {uid}"
         self._server.arrived(self)
 
     def _left(self) -> None:
@@ -101,14 +110,22 @@ class _Client(Client):
         if not (number.isdecimal() and len(number) < 19 and body.strip()):
             self._refuse(f"not of the form '<number> <command>': {line[:80]!r}")
             return None
+        body = body.strip()
+        # By a ping, who waits for a long command asks whether we are there.
+        if body != "ping":
+            log.info(
+                "New command received: %.1000r (command_id=%s) from %s",
+                *(body, number, self._who),
+            )
         sink = _JsonSink(self, int(number), self._server.name)
-        return self._server.dispatcher.give(body.strip(), sink)
+        return self._server.dispatcher.give(body, sink, self._who)
 
     def _refuse(self, problem: str) -> None:
-        _JsonSink(self, 0, self._server.name).write("f", {"error": problem})
+        sink = _JsonSink(self, 0, self._server.name)
+        sink.end("f", {"error": problem}, EXIT_USAGE)
 
 
-class _JsonSink:
+class _JsonSink(Sink):
     """Replies to one command."""
 
     def __init__(self, client: _Client, command: int, name: str) -> None:
@@ -125,16 +142,22 @@ class _JsonSink:
     async def ready(self) -> None:
         await self._client.ready()
 
+    def end(self, code: str, keywords: Mapping[str, object], exit_code: int) -> None:
+        self._send(code, self._name, keywords, exit_code=exit_code)
+
     @property
     def closed(self) -> bool:
         return not self._client.there
 
-    def _send(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+    def _send(
+        self, code: str, sender: str, keywords: Mapping[str, object], **more: int
+    ) -> None:
         header = {
             "command_id": self._command,
             "commander_id": None,
             "message_code": code,
             "internal": False,
             "sender": sender,
+            **more,
         }
         self._client.write(json.dumps({"header": header, "data": keywords}) + "\n")

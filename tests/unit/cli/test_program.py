@@ -36,15 +36,17 @@ class Program:
             folder, f"control: {{socket: {socket}}}\n", port=self.port
         )
 
-    def run(self, *words: str, **environment: str) -> Done:
-        """Run the program to its end."""
+    def run(self, *words: str, given: str = "", **environment: str) -> Done:
+        """Run the program to its end, with ``given`` on its standard input."""
         own = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("FLISWARM", "OBSERVATORY"))
         }
+        own["OBSERVATORY"] = "APO"
         done = subprocess.run(
             [sys.executable, "-m", "fliswarm", *words],
+            input=given,
             capture_output=True,
             text=True,
             timeout=60,
@@ -55,9 +57,10 @@ class Program:
         assert "Traceback" not in done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def __call__(self, *words: str, **environment: str) -> Done:
+    def __call__(self, *words: str, given: str = "", **environment: str) -> Done:
         """Run it with its configuration."""
-        return self.run("-c", str(self.config), *words, **environment)
+        words = ("-c", str(self.config), *words)
+        return self.run(*words, given=given, **environment)
 
 
 @pytest.fixture
@@ -81,14 +84,14 @@ def test_a_life(fliswarm: Program) -> None:
 
     # Nobody answers in the whole fleet: the replies say so, and so does the exit code.
     talk = fliswarm("talk", "--json", "-n", "gfa1", "ping")
-    assert talk.code == 1
+    assert talk.code == 4
     lines = [json.loads(line) for line in talk.out.splitlines()]
     assert [line["code"] for line in lines] == [">", "w", "w", "f"]
     assert lines[-1]["data"] == {"error": "No camera answered."}
     assert {line["sender"] for line in lines} == {"fliswarm"}
 
     unknown = fliswarm("talk", "-n", "gfa9", "ping")
-    assert unknown.code != 0
+    assert unknown.code == 2
     assert "no node 'gfa9'; did you mean 'gfa" in unknown.out + unknown.err
 
     restarted = fliswarm("restart", "--log", str(log), "--nodes", "fvc")
@@ -128,7 +131,7 @@ def test_a_wrong_configuration(fliswarm: Program, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("image: x\nnodes: {LAB: {gfa1: {host: h, prot: 1}}}\n", "utf-8")
     for words in (["start"], ["start", "--debug"]):
-        done = fliswarm.run("-c", str(wrong), *words)
+        done = fliswarm.run("-c", str(wrong), *words, OBSERVATORY="LAB")
         assert done.code == 3, words
         assert done.err == (
             f"fliswarm: {wrong}: nodes/LAB/gfa1/prot: is not a known key; "

@@ -19,13 +19,9 @@ from fliswarm.errors import (
 )
 from fliswarm.faces.connection import LINE_LIMIT
 from fliswarm.faces.control.address import default_socket
-from fliswarm.faces.control.client import (
-    LocalControl,
-    Message,
-    SshControl,
-    connect,
-    dial_stdio,
-)
+from fliswarm.faces.control.client import LocalControl, SshControl, connect
+from fliswarm.faces.control.join import dial_stdio
+from fliswarm.faces.control.stream import Message
 from tests.unit.support.camera import GoodCamera
 from tests.unit.support.observatory import observatory
 from tests.unit.support.site import free_port

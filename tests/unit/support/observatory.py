@@ -19,9 +19,9 @@ from tests.unit.support.wait import until
 class Observatory:
     """What runs, and what it should be; ``desired`` may be changed before a reload."""
 
-    def __init__(self, desired: Fleet) -> None:
+    def __init__(self, desired: Fleet, commands: str = "all") -> None:
         self.port = free_port()
-        actor = ActorSettings(host="127.0.0.1", port=self.port)
+        actor = ActorSettings(host="127.0.0.1", port=self.port, commands=commands)
         self.desired = replace(desired, actor=actor)
         self.engines: dict[str, MemoryEngine] = {}
         self.hosts: dict[str, MemoryHost] = {}
@@ -40,9 +40,13 @@ async def observatory(
     socket: Path,
     *,
     categories: Mapping[str, str] = {},
+    commands: str = "all",
 ) -> AsyncIterator[Observatory]:
-    """Run a controller of cameras that listen on these ports, by name of node."""
-    running = Observatory(fleet(ports, categories=categories))
+    """Run a controller of cameras that listen on these ports, by name of node.
+
+    Its users may give ``all`` commands, or those of the ``original`` alone.
+    """
+    running = Observatory(fleet(ports, categories=categories), commands)
     task = asyncio.create_task(running.service.run(socket))
     try:
         await until(lambda: task.done() or listening(running.port), "the actor")

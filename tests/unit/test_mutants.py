@@ -27,9 +27,9 @@ def test_each_thing_is_changed_once() -> None:
         "6: count < LIMIT  ->  count <= LIMIT",
         "6: not count < LIMIT  ->  count < LIMIT",
         "6: self.open and (not count < LIMIT)  ->  self.open or not count < LIMIT",
+        "7: return count  ->  return None",
         "6: self.open and (not count < LIMIT)"
         "  ->  not (self.open and (not count < LIMIT))",
-        "7: return count  ->  return None",
     ]
     assert len({mutant.source for mutant in mutants(SOURCE)}) == len(found)
 

@@ -15,7 +15,10 @@ IMPORTER := .cache/importer
 SSH := ssh -F $(CURDIR)/.lab/ssh/config
 MANAGER := FLISWARM_HOST=ssh://manager FLISWARM_SSH_COMMAND="$(SSH)"
 
-.PHONY: help demo demo-down test lint unit molecule collection lab integration bench
+# A test that fails is run once more, which is told at the end: docs/decisions/0023-tests-that-fail-once.md.
+AGAIN := --reruns 1 --rerun-show-tracebacks
+
+.PHONY: help demo demo-down test lint unit behaviour molecule collection lab integration bench mutants
 .DEFAULT_GOAL := help
 
 help:
@@ -23,9 +26,12 @@ help:
 	@echo "make demo-down  take it away again"
 	@echo "make test       run all checks and all tests"
 	@echo "make lint       run the checks alone"
+	@echo "make unit       run the quick tests alone"
+	@echo "make behaviour  run the whole controller against faults, and beside sdss-fliswarm 0.7"
 	@echo "make collection  check the Ansible collection as it is published"
 	@echo "make molecule   test the collection's roles on bare hosts; SCENARIO=name for one"
 	@echo "make test PAIR=oldest, PAIR=newest   ... with the oldest and the newest Python and ansible-core"
+	@echo "make mutants    break the pure modules on purpose, and list what no test sees; MODULE=name for one"
 	@echo "make bench      measure against sdss-fliswarm 0.7, in one run"
 
 demo: lab
@@ -38,8 +44,9 @@ demo: lab
 demo-down: $(VENV)/installed
 	$(BIN)/ansible-playbook lab/down.yml
 
-# The lab first: with it comes the Docker Engine that some of the unit tests start.
-test: lint lab unit collection integration molecule
+# Some parts beside each other: tests/parts.py.
+test: $(VENV)/tested
+	$(BIN)/python -m tests.parts $(MAKE)
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check
@@ -47,8 +54,13 @@ lint: $(VENV)/tested
 	$(BIN)/mypy
 	$(BIN)/ansible-lint --offline
 
+# Most of these wait, for a process or a peer: many at a time.
 unit: $(VENV)/tested
-	$(BIN)/pytest tests/unit tests/contract tests/robust tests/oracle tests/test_layers.py
+	$(BIN)/pytest -n 10 --dist worksteal $(AGAIN) tests/unit tests/contract tests/test_layers.py
+
+# These measure how soon something happens, and share programs within a file: few at a time.
+behaviour: $(VENV)/tested
+	$(BIN)/pytest -n 4 --dist loadfile $(AGAIN) tests/robust tests/oracle -o faulthandler_timeout=600
 
 # The collection as others get it: built, installed elsewhere, judged by Galaxy's own checks.
 collection: $(VENV)/tested $(IMPORTER)/installed
@@ -56,11 +68,15 @@ collection: $(VENV)/tested $(IMPORTER)/installed
 	$(BIN)/pytest tests/collection -o faulthandler_timeout=600
 
 integration: $(VENV)/tested lab
-	$(BIN)/pytest tests/integration -o faulthandler_timeout=900
+	$(BIN)/pytest tests/integration $(AGAIN) -o faulthandler_timeout=900
 
 # Each scenario on hosts of its own, on the lab's engine; molecule/README.md.
 molecule: $(VENV)/tested lab
 	$(BIN)/python -m tests.scenarios $(SCENARIO)
+
+# Not a part of the tests: it tells how good they are. Half an hour.
+mutants: $(VENV)/tested
+	$(BIN)/python -m tests.mutants $(MODULE)
 
 # The original runs ping; iptables lets the addresses of dead nodes swallow everything.
 bench: $(VENV)/tested $(ORACLE)/installed lab

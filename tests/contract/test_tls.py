@@ -10,7 +10,6 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -24,10 +23,7 @@ from fliswarm.errors import EngineError, EngineUnreachableError
 from fliswarm.model import ContainerSpec, Node, TlsFiles
 from tests.unit.support.certificates import Authority, client
 from tests.unit.support.site import free_port, listening
-from tests.unit.support.wait import until
-
-START_LIMIT = 30.0
-"""Seconds for an engine to start or to end."""
+from tests.unit.support.wait import LIMIT, until, wait_until
 
 WANTED = ContainerSpec("flicamera-gfa1", "gfa1", "flicamera", {}, ())
 
@@ -67,17 +63,15 @@ class Daemon:
             self._process = subprocess.Popen(
                 ["dockerd", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_LIMIT
-        while not listening(self.port):
-            assert time.monotonic() < deadline, self.said
-            assert self._process.poll() is None, self.said
-            time.sleep(0.02)
+        ended = self._process.poll
+        wait_until(lambda: ended() is not None or listening(self.port), "the engine")
+        assert ended() is None, self.said
 
     def stop(self) -> None:
         """Return when it has ended."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(START_LIMIT)
+            self._process.wait(LIMIT)
             self._process = None
 
     @property

@@ -73,7 +73,7 @@ def answers(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers
 
     async def both() -> Answers:
         folder = tmp_path_factory.mktemp("side-by-side")
-        async with asyncio.timeout(150):
+        async with asyncio.timeout(400):
             (theirs, their_hub), (ours, our_hub) = await asyncio.gather(
                 play(folder / "original", (str(original),)), play(folder / "ours", OURS)
             )

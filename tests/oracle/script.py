@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 from tests.oracle.user import HEADER, User
 from tests.oracle.world import World
+from tests.unit.support.wait import LIMIT
+
+NOTHING = "nothing"
+"""A line that nobody says: what is sent has no answer."""
 
 Act = Callable[[World], Awaitable[None] | None]
 
@@ -44,10 +48,14 @@ class Step:
         What happens first.
     until
         Pattern of the line that is waited for, instead of the command's end.
+    theirs
+        Pattern of the last line of the original, after the user's number, where it
+        does not end what it was told or goes on afterwards.
     mixed
         Whether several cameras answer, in any order.
     limit
-        Seconds to wait.
+        Seconds to wait for what is not to come: an end of what the original does not
+        end, anything after what happens.
     note
         Tells the step from others with the same line.
     """
@@ -57,8 +65,9 @@ class Step:
     whole: bool = False
     act: Act | None = None
     until: str | None = None
+    theirs: str | None = None
     mixed: bool = False
-    limit: float = 15.0
+    limit: float = LIMIT
     note: str = ""
 
     @property
@@ -134,9 +143,14 @@ class Play:
             match = _NUMBER.match(line.strip())
             number = str(int(match[1])) if match else "0"
             user.send(line)
-        if step.until or step.is_command:
+        if step.theirs and not self._world.ours:
+            assert await user.seen(f"{user.number} {step.theirs}"), user.lines
+            if step.is_command:
+                user.lines.append("(no end)")
+        elif step.until or step.is_command:
             pattern = step.until or rf"{user.number} {number} [:f]"
-            if await user.seen(pattern, step.limit) is None:
+            never = not self._world.ours or step.until == NOTHING
+            if await user.seen(pattern, step.limit if never else LIMIT) is None:
                 user.lines.append("(connection ended)" if user.ended else "(no end)")
         else:
             await asyncio.sleep(step.limit)

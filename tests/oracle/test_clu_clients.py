@@ -105,7 +105,7 @@ async def test_the_parser_reads_every_line(running: World, parser: Any) -> None:
         ]
         for number, body in enumerate(bodies, 1):
             client.send(f"{number} {body}")
-            assert await client.seen(rf"\d+ {number} [:f]", 20), body
+            assert await client.seen(rf"\d+ {number} [:f]"), body
             lines += client.take()
         client.send("77")
         assert await client.seen("0 0 f")
@@ -245,9 +245,10 @@ async def test_attempts_to_reach_the_hub_get_rarer(running: World) -> None:
         writer.close()
 
     server = await asyncio.start_server(drop, "127.0.0.1", running.hub.port)
+    await until(lambda: tried)
     await asyncio.sleep(2)
     server.close()
-    assert 1 <= len(tried) <= 8
+    assert len(tried) <= 8
 
 
 async def test_tron_reconnect(running: World) -> None:
@@ -257,14 +258,14 @@ async def test_tron_reconnect(running: World) -> None:
         await until(lambda: len(running.hub.received) == 2)
         assert running.hub.connections == 2
         await running.hub.close()
-        replies = await client.command("2 tron-reconnect", 20)
+        replies = await client.command("2 tron-reconnect")
         assert replies[-1].startswith("f error=")
 
 
 async def test_a_hard_reboot_goes_through_the_hub(running: World) -> None:
     await until(lambda: running.hub.received)
     async with user(running) as client:
-        replies = await client.command("1 reboot --hard -n gfa1", 30)
+        replies = await client.command("1 reboot --hard -n gfa1")
         assert replies[-1] == ": "
     said = [line.split(" ", 2)[2] for line in running.hub.received[1:]]
     assert said == [
@@ -279,7 +280,7 @@ async def test_a_failed_power_off_is_the_end(running: World) -> None:
     await until(lambda: running.hub.received)
     running.hub.fails.add("jaeger ieb switch --off nuc-gfa1")
     async with user(running) as client:
-        replies = await client.command("1 reboot --hard -n gfa1,gfa2", 30)
+        replies = await client.command("1 reboot --hard -n gfa1,gfa2")
         assert replies[-1].startswith("f error=")
         assert replies[-1].endswith("failed=gfa1")
     said = {line.split(" ", 2)[2] for line in running.hub.received[1:]}

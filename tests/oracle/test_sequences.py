@@ -80,9 +80,10 @@ async def test_exposures_one_after_another(running: World, guider: User) -> None
 
 async def test_the_cameras_expose_together(guider: User) -> None:
     began = time.monotonic()
-    replies = await guider.command("2 talk expose 0.5")
+    replies = await guider.command("2 talk expose 6")
     assert len(_bundle(replies)) == 3
-    assert time.monotonic() - began < 1.4
+    # One after the other they take three times as long.
+    assert time.monotonic() - began < 12
 
 
 async def test_the_hub_gives_the_command(guider: User) -> None:
@@ -180,7 +181,7 @@ async def test_an_operator_s_night(running: World, display: User) -> None:
 
     assert (await display.command("7 enable gfa3"))[-1] == ": "
     running.revived.add("gfa3")
-    replies = await display.command("8 reconnect -n gfa3 --force", 30)
+    replies = await display.command("8 reconnect -n gfa3 --force")
     assert replies[-1] == ": "
     port = running.cameras["gfa3"].port
     assert replies[-2] == f'd text="gfa3: reconnected to device on port {port}."'
@@ -192,7 +193,7 @@ async def test_reconnect_leaves_the_others_alone(running: World, display: User) 
     # Its container has ended, and is gone.
     running.engines["gfa3"].containers.clear()
     running.revived.add("gfa3")
-    replies = await display.command("1 reconnect", 30)
+    replies = await display.command("1 reconnect")
     assert replies[-1] == ": "
     after = {name: dict(engine.containers) for name, engine in running.engines.items()}
     assert {name for name in before if set(before[name]) != set(after[name])} == {

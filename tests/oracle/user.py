@@ -6,6 +6,8 @@ import asyncio
 import re
 from contextlib import suppress
 
+from tests.unit.support.wait import LIMIT
+
 HEADER = re.compile(r"(\d+) (\d+) (.)(?: (.*))?")
 
 FENCE = 900_000
@@ -46,7 +48,7 @@ class User:
         """Write a line."""
         self._writer.write(f"{text}\n".encode())
 
-    async def seen(self, pattern: str, limit: float = 10.0) -> str | None:
+    async def seen(self, pattern: str, limit: float = LIMIT) -> str | None:
         """Return the first line that a pattern fits, when there is one in time."""
         looked = 0
         with suppress(TimeoutError):
@@ -75,7 +77,7 @@ class User:
         lines, self.lines = self.lines, []
         return lines
 
-    async def command(self, text: str, limit: float = 10.0) -> list[str]:
+    async def command(self, text: str, limit: float = LIMIT) -> list[str]:
         """Give a numbered command; return the replies to it, without their header."""
         head = f"{self.number} {text.split()[0]} "
         self.send(text)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.oracle.camera import Camera
 from tests.oracle.engine import Engine
 from tests.oracle.hub import Hub
 from tests.unit.support.site import free_port, listening
+from tests.unit.support.wait import until
 
 OURS = (sys.executable, "-m", "fliswarm")
 
@@ -184,10 +184,9 @@ class World:
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
             )
-        async with asyncio.timeout(30):
-            while not listening(self.port):
-                assert self.process.returncode is None, self.output
-                await asyncio.sleep(0.05)
+        process = self.process
+        await until(lambda: process.returncode is not None or listening(self.port))
+        assert process.returncode is None, self.output
 
     @property
     def output(self) -> str:
@@ -214,10 +213,7 @@ class World:
         """Wait until our own program has printed a text; the original does not."""
         if not self.ours:
             return
-        deadline = time.monotonic() + 20
-        while self.output.count(text) < count:
-            assert time.monotonic() < deadline, self.output
-            await asyncio.sleep(0.01)
+        await until(lambda: self.output.count(text) >= count, text)
 
     def neutral(self, text: str) -> str:
         """Return a text without the ports and paths of this world."""

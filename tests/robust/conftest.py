@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +20,14 @@ _figures: dict[str, dict[str, float | str]] = {}
 @pytest.fixture(scope="session")
 def _kept() -> Iterator[dict[str, dict[str, float | str]]]:
     yield _figures
-    known = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
     FIGURES.parent.mkdir(exist_ok=True)
-    FIGURES.write_text(json.dumps({**known, **_figures}, indent=1) + "\n", "utf-8")
+    with FIGURES.open("a+", encoding="utf-8") as file:
+        # Several processes of one run have figures to add.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        known = json.loads(file.read() or "{}")
+        file.truncate(0)
+        file.write(json.dumps({**known, **_figures}, indent=1) + "\n")
 
 
 @pytest.fixture

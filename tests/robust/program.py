@@ -13,11 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.unit.support.site import free_port, listening
+from tests.unit.support.wait import LIMIT, wait_until
 
 SWARM = Path(__file__).with_name("swarm.py")
-
-START_LIMIT = 15.0
-"""Seconds for the program to serve its port."""
 
 MIB = 1024 * 1024
 
@@ -87,13 +85,10 @@ class Program:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "OBSERVATORY": "LAB"},
             )
-        deadline = time.monotonic() + START_LIMIT
-        while not listening(self.port):
-            assert self.alive, f"the program ended at its start: {self.said}"
-            assert time.monotonic() < deadline, f"it does not serve: {self.said}"
-            time.sleep(0.05)
+        wait_until(lambda: not self.alive or listening(self.port), "the program serves")
+        assert self.alive, f"the program ended at its start: {self.said}"
 
-    def stop(self, number: int = signal.SIGTERM, limit: float = 15.0) -> float:
+    def stop(self, number: int = signal.SIGTERM, limit: float = LIMIT) -> float:
         """Send a signal; return the seconds until the process has ended."""
         assert self._process is not None
         began = time.monotonic()

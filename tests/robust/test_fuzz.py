@@ -21,7 +21,7 @@ from tests.robust.program import Program, running, swarm
 from tests.robust.user import ENDS, LINE, Wire
 from tests.unit.support.camera import line as said
 
-LIMIT = 20.0
+LIMIT = 60.0
 """Seconds for a command to end."""
 
 MARKER = 10**18 - 1

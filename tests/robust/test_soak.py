@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.robust.conftest import Note
 from tests.robust.program import Program, running, swarm
 from tests.robust.user import User
+from tests.unit.support.wait import until
 
 TALKS = int(os.environ.get("FLISWARM_SOAK", "20000"))
 """How many commands are given."""
@@ -90,7 +91,5 @@ async def test_soak(tmp_path: Path, note: Note) -> None:
 
 async def settled(program: Program, descriptors: int) -> None:
     """Return when no more descriptors are open than there were."""
-    deadline = time.monotonic() + 10
-    while program.descriptors > descriptors:
-        assert time.monotonic() < deadline, f"{program.descriptors} > {descriptors}"
-        await asyncio.sleep(0.05)
+    what = f"{descriptors} descriptors"
+    await until(lambda: program.descriptors <= descriptors, what)

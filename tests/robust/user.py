@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.unit.support.wait import LIMIT
+
 LINE = re.compile(r"(\d+) (\d+) ([>:iwdef!]) (.*)", re.DOTALL)
 """A line of the actor protocol: user, command, code, keywords."""
 
@@ -52,7 +54,7 @@ class User:
     async def connect(cls, port: int) -> Self:
         """Connect, and read what a new user is told."""
         user = cls(*await asyncio.open_connection("127.0.0.1", port, limit=2**24))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LIMIT):
             await user._greeted.wait()
         return user
 
@@ -61,7 +63,7 @@ class User:
         """Whether the connection is still there."""
         return not self._task.done()
 
-    async def command(self, text: str, limit: float = 30) -> Ended:
+    async def command(self, text: str, limit: float = LIMIT) -> Ended:
         """Give a command and wait for its end."""
         self._next += 1
         number = self._next
@@ -114,7 +116,7 @@ class User:
 class Wire:
     """A connection that sends bytes and reads lines, both as they are."""
 
-    def __init__(self, address: int | Path, limit: float = 20) -> None:
+    def __init__(self, address: int | Path, limit: float = LIMIT) -> None:
         if isinstance(address, int):
             self.socket = socket.create_connection(("127.0.0.1", address), limit)
         else:

@@ -481,14 +481,14 @@ def talk(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         ThreadPoolExecutor(1) as pool,
-        socket.create_connection(listener.getsockname(), timeout=10) as plain,
+        socket.create_connection(listener.getsockname(), timeout=60) as plain,
     ):
         taken = pool.submit(serve, listener)
         with client.wrap_socket(plain, server_hostname=name) as secure:
             # A server judges a client's certificate after the client is done.
             with contextlib.suppress(ssl.SSLError, ConnectionResetError):
                 assert secure.recv(100) == b"welcome"
-            return taken.result(10)
+            return taken.result(60)
 
 
 @pytest.mark.parametrize("name", [*HOSTS["gfa1"], "localhost", "127.0.0.1", "::1"])

@@ -86,8 +86,12 @@ def shown(folder: Path) -> dict[str, str]:
     }
 
 
+PATIENCE = 3
+"""Seconds for an engine that will not answer well, which are all used up."""
+
+
 def proof(port: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401
-    arguments = {"host": HERE, "port": port, "timeout": 1, **more}
+    arguments = {"host": HERE, "port": port, "timeout": 60, **more}
     return run("engine_proof", arguments)
 
 
@@ -97,16 +101,16 @@ def test_an_engine_answers(plain: int) -> None:
 
 
 def test_nobody_listens() -> None:
-    said = proof(free_port())["msg"]
+    said = proof(free_port(), timeout=PATIENCE)["msg"]
     assert "it refuses the connection. Remedy: let the manager in" in said
 
 
 def test_an_engine_that_answers_wrongly(sick: int) -> None:
-    assert "status 500" in proof(sick)["msg"]
+    assert "status 500" in proof(sick, timeout=PATIENCE)["msg"]
 
 
 def test_a_name_that_is_unknown() -> None:
-    said = proof(1, host="no-such-node.invalid")["msg"]
+    said = proof(1, host="no-such-node.invalid", timeout=PATIENCE)["msg"]
     assert "port 1 of no-such-node.invalid" in said
     assert "Remedy: give its address as ansible_host" in said
 
@@ -118,7 +122,7 @@ def test_an_engine_that_asks_for_certificates(secure: int, folder: Path) -> None
 
 
 def test_the_engine_is_of_another_authority(secure: int, folder: Path) -> None:
-    said = proof(secure, tls=shown(folder / "other"))["msg"]
+    said = proof(secure, tls=shown(folder / "other"), timeout=PATIENCE)["msg"]
     assert "Remedy: see that fliswarm_pki is the folder of this site" in said
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.unit.support.modules import run, start
+from tests.unit.support.wait import wait_until
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -163,9 +164,9 @@ def test_a_command_that_fails_is_tried_again_until_it_succeeds(host: Host) -> No
 
 def test_a_command_has_a_time_limit(host: Host) -> None:
     began = time.monotonic()
-    failed = host.run(files=[host.file("a", "1\n")], then=[["sleep", "30"]], timeout=1)
-    assert failed["msg"] == "sleep 30 took more than 1 s"
-    assert time.monotonic() - began < 10
+    failed = host.run(files=[host.file("a", "1\n")], then=[["sleep", "99"]], timeout=1)
+    assert failed["msg"] == "sleep 99 took more than 1 s"
+    assert time.monotonic() - began < 60
 
 
 def test_what_does_not_hold_is_brought_about(host: Host) -> None:
@@ -316,8 +317,7 @@ def test_killed_at_any_moment_the_next_run_ends_the_same(
     else:
         (host.root / "here").unlink(missing_ok=True)
         with start("owned_files", {**host.arguments, **wanted}) as process:
-            while not (host.root / "here").exists():
-                time.sleep(0.02)
+            wait_until((host.root / "here").exists, "the module is under way")
             os.killpg(process.pid, signal.SIGKILL)
     gate.touch()
     assert host.run(**wanted)["changed"]

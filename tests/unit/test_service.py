@@ -14,7 +14,7 @@ from tests.unit.support.camera import RawCamera, busy, line
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import Observatory, observatory
 from tests.unit.support.site import fleet, free_port, listening
-from tests.unit.support.wait import until
+from tests.unit.support.wait import LIMIT, until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -30,7 +30,7 @@ async def test_a_signal_ends_it_and_every_command(
     while "filename=gfa1,gfa1," not in await client.readline():
         pass
     os.kill(os.getpid(), number)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         await task
     while not client.seen[-1].startswith("1 4 f"):
         assert await client.readline()
@@ -41,12 +41,7 @@ async def test_a_signal_ends_it_and_every_command(
 
 async def test_the_status_is_told_to_all_at_the_start(tmp_path: Path) -> None:
     async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
-        assert "observe" in await asyncio.wait_for(_calls(running), 10)
-
-
-async def _calls(running: Observatory) -> list[str]:
-    await until(lambda: running.engines["gfa1"].calls)
-    return running.engines["gfa1"].calls
+        await until(lambda: "observe" in running.engines["gfa1"].calls)
 
 
 async def test_a_port_that_is_taken(tmp_path: Path) -> None:

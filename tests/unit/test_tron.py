@@ -11,7 +11,7 @@ from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Node, Power
 from tests.unit.support.site import free_port
-from tests.unit.support.wait import until
+from tests.unit.support.wait import LIMIT, until
 
 
 class Hub:
@@ -61,11 +61,11 @@ async def test_the_hub_is_asked_to_connect_back(hub: tuple[Hub, TronLink]) -> No
 
 async def test_a_command_of_another_actor(hub: tuple[Hub, TronLink]) -> None:
     tron, link = hub
-    await link.command("jaeger", "ieb switch --off nuc1\n", 10)
+    await link.command("jaeger", "ieb switch --off nuc1\n", LIMIT)
     assert tron.heard[-1] == "fliswarm.fliswarm 2 jaeger ieb switch --off nuc1"
     tron.code = "f"
     with pytest.raises(HubError, match=r"jaeger x: failed"):
-        await link.command("jaeger", "x", 10)
+        await link.command("jaeger", "x", LIMIT)
     tron.code = None
     with pytest.raises(HubError, match=r"jaeger x: no answer in 0.05 s"):
         await link.command("jaeger", "x", 0.05)
@@ -74,7 +74,7 @@ async def test_a_command_of_another_actor(hub: tuple[Hub, TronLink]) -> None:
 async def test_a_hub_that_goes_ends_its_commands(hub: tuple[Hub, TronLink]) -> None:
     tron, link = hub
     tron.code = None
-    command = asyncio.create_task(link.command("jaeger", "x", 10))
+    command = asyncio.create_task(link.command("jaeger", "x", LIMIT))
     await until(lambda: len(tron.heard) == 2)
     assert tron.writer is not None
     tron.writer.close()

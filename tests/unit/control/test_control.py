@@ -25,13 +25,14 @@ from fliswarm.faces.control.stream import Message
 from tests.unit.support.camera import GoodCamera
 from tests.unit.support.observatory import observatory
 from tests.unit.support.site import free_port
+from tests.unit.support.wait import LIMIT
 
 T = TypeVar("T")
 
 
 async def beside(work: Callable[[], T]) -> T:
     """Run a blocking client while the controller of the same process serves it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT):
         return await asyncio.to_thread(work)
 
 
@@ -245,7 +246,7 @@ async def test_standard_input_and_output_are_joined_with_the_socket(
         lines = [json.loads(line) for line in await beside(read)]
         assert [line["header"]["message_code"] for line in lines] == [">", ":"]
         os.close(into)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             await joined
         os.close(source)
         os.close(target)

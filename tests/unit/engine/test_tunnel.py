@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -17,9 +16,7 @@ import pytest
 from fliswarm.engine.tunnel import OPTIONS, Tunnel
 from fliswarm.errors import ConfigError, EngineUnreachableError
 from fliswarm.model import Node
-from tests.unit.support.wait import until
-
-LIMIT = 5.0
+from tests.unit.support.wait import LIMIT, until, wait_until
 
 ECHO = 'echo $$ >>"$0.pids"; exec cat'
 """What a connected ssh comes down to; it leaves its process id."""
@@ -46,9 +43,7 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     yield one
     for tunnel in made:
         tunnel.close()
-    # The loop closes what it was asked to.
-    await asyncio.sleep(0.01)
-    assert list(runtime.iterdir()) == []
+    await until(lambda: not list(runtime.iterdir()), "the sockets are gone")
 
 
 def pids(folder: Path) -> list[int]:
@@ -182,7 +177,7 @@ async def test_a_login_that_talks(make: Make) -> None:
 
 
 async def test_closed_while_it_connects(make: Make, tmp_path: Path) -> None:
-    tunnel = make("echo $$ >>$0.pids; exec sleep 60")
+    tunnel = make("echo $$ >>$0.pids; exec sleep 600")
     knocks = [asyncio.create_task(refused(tunnel)) for _ in range(2)]
     await until((tmp_path / "ssh.pids").exists)
     await until(lambda: pids(tmp_path))
@@ -232,9 +227,9 @@ from fliswarm.engine.tunnel import Tunnel
 from fliswarm.model import Node
 
 async def main():
-    await Tunnel(Node("gfa1", "h", "ssh://gfa1")).knock(5)
+    await Tunnel(Node("gfa1", "h", "ssh://gfa1")).knock(60)
     print("ready", flush=True)
-    await asyncio.sleep(60)
+    await asyncio.sleep(600)
 
 asyncio.run(main())
 """
@@ -250,10 +245,7 @@ def test_ssh_ends_with_a_controller_that_is_killed(make: Make, tmp_path: Path) -
         assert owner.stdout.readline() == b"ready\n"
         (pid,) = pids(tmp_path)
         owner.kill()
-    deadline = time.monotonic() + LIMIT
-    while _runs(pid):
-        assert time.monotonic() < deadline, "ssh outlives its controller"
-        time.sleep(0.01)
+    wait_until(lambda: not _runs(pid), "ssh ends with its controller")
 
 
 def _runs(pid: int) -> bool:

@@ -123,8 +123,6 @@ class BusyError(NodeError):
 class EngineError(NodeError):
     """A Docker Engine refused or failed an action."""
 
-    exit_code = EXIT_UNREACHABLE
-
 
 class EngineUnreachableError(EngineError):
     """A Docker Engine did not answer within its time limit.

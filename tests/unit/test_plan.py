@@ -156,7 +156,7 @@ def test_removal_leaves_what_a_neighbour_mounts() -> None:
             "others": [{"name": "flicamera-gfa2", "node": "gfa2"}],
         },
     )
-    assert [words(action) for action in removal(seen).actions] == [
+    assert [words(action) for action in removal(seen, {"gfa2"}).actions] == [
         "RemoveContainer flicamera-gfa1",
         "RemoveVolume a-1",
     ]

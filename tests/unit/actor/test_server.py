@@ -402,10 +402,15 @@ async def test_status(empty: Observatory) -> None:
     ]
     assert await client.command("6 status") == expected
     detailed = await client.command("7 status --detail")
+    (looked,) = (line for line in detailed if line.startswith("i engine="))
+    detailed.remove(looked)
+    assert re.fullmatch(r"i engine=gfa1,T,[0-9.]+,None", looked)
     assert detailed == [
         *expected[:-1],
         f"i image=gfa1,{IMAGE},NA",
         "i camera=gfa1,F",
+        'i link=gfa1,F,None,"Connection refused"',
+        "i state=gfa1,none,NA",
         ": ",
     ]
     empty.engines["gfa1"].up = False

@@ -94,7 +94,7 @@ async def test_commands_are_written_down(
 
 
 def refusing(camera: RawCamera, number: int, body: str) -> None:
-    camera.send(line(number, "f", error=f"no {body}"))
+    camera.send(line(number, "f", camera.name, error=f"no {body}"))
 
 
 async def end_of(path: Path, *words: str) -> Message:
@@ -103,7 +103,10 @@ async def end_of(path: Path, *words: str) -> Message:
 
 
 async def test_what_cannot_be_reached_has_a_code(tmp_path: Path) -> None:
-    good, bad = await RawCamera(obedient).start(), await RawCamera(refusing).start()
+    good, bad = (
+        await RawCamera(obedient).start(),
+        await RawCamera(refusing, "gfa2").start(),
+    )
     ports = {"gfa1": good.port, "gfa2": bad.port, "gfa3": free_port()}
     path = tmp_path / "c.sock"
     async with observatory(ports, path) as running:
@@ -113,6 +116,8 @@ async def test_what_cannot_be_reached_has_a_code(tmp_path: Path) -> None:
             end = await end_of(path, *words)
             return end.code, end.exit_code
 
+        nodes = running.service._fleet.nodes
+        await until(lambda: nodes[0].link.up and nodes[1].link.up)
         assert await code("ping") == (":", 0)
         assert await code("talk", "-n", "gfa1", "status") == (":", 0)
         assert await code("talk", "-n", "gfa2", "status") == (":", 1)

@@ -121,8 +121,9 @@ class Journal:
 
     async def end(self, node: str) -> None:
         """Note that the change of a node is over."""
-        if self._entries.pop(node, None) is not None and self._folder is not None:
+        if node in self._entries and self._folder is not None:
             await asyncio.to_thread(store.remove, self._path(node))
+        self._entries.pop(node, None)
 
     def _path(self, node: str) -> Path:
         assert self._folder is not None

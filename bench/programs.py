@@ -37,6 +37,7 @@ class Layout:
     def write(self, folder: Path, program: str) -> Path:
         """Write the configuration of a program, in the original's format."""
         nodes = {}
+        scheme = "tcp" if self.tls is None else "https"
         for number in range(self.nodes):
             dead = number >= self.nodes - self.dead
             host = DEAD.format(1 + number % 250) if dead else "127.0.0.1"
@@ -44,7 +45,7 @@ class Layout:
                 "user": "sdss",
                 "host": host,
                 "port": CAMERAS + number,
-                "docker-client": f"tcp://{host}:{ENGINES + number}",
+                "docker-client": f"{scheme}://{host}:{ENGINES + number}",
                 "category": "gfa",
             }
         config: dict[str, object] = {

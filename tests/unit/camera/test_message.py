@@ -88,6 +88,50 @@ JSON = st.recursive(
 
 
 @given(JSON)
+def test_whatever_python_writes_is_read_as_python_reads_it(value: object) -> None:
+    written = text(1, "i", value=value, z=1, a=2)
+    found = parse(written)
+    assert found is not None
+    # As text: a value that is no number is not equal to itself.
+    assert repr(found.data) == repr(json.loads(written)["data"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "NaN",
+        "-Infinity",
+        "1e400",
+        '"\\ud800"',
+        "-0",
+        "-0.0",
+        "123456789012345678901234567890",
+        '{"b": 1, "a": 2, "b": 3}',
+        "[]",
+    ],
+)
+def test_values_that_keep_to_no_standard(value: str) -> None:
+    header = json.dumps(GOOD)
+    found = parse(f'{{"header": {header}, "data": {{"v": {value}}}}}'.encode())
+    assert found is not None
+    assert repr(found.data) == repr({"v": json.loads(value)})
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    found = parse(text(1, "i", v="x").replace(b'"x"', b'"\xff"'))
+    assert found is not None
+    assert found.data == {"v": "\ufffd"}
+
+
+@pytest.mark.parametrize("command", ["1.0", "true", '"1"', "[]"])
+def test_a_number_that_is_none(command: str) -> None:
+    for value in ("1", "NaN"):
+        written = text(77, "i", v=1).decode().replace("77", command)
+        with pytest.raises(ValueError, match="command_id"):
+            parse(written.replace('"v": 1', f'"v": {value}').encode())
+
+
+@given(JSON)
 def test_whatever_comes_is_a_reply_or_a_value_error(message: object) -> None:
     try:
         found = parse(json.dumps(message).encode())

@@ -243,10 +243,15 @@ def test_a_frozen_peer_is_down_until_it_speaks() -> None:
 # Sockets
 
 
-async def test_the_kernel_tells_of_a_peer_that_is_gone() -> None:
+@pytest.mark.parametrize(
+    ("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)]
+)
+async def test_the_kernel_tells_of_a_peer_that_is_gone(
+    host: str, family: socket.AddressFamily
+) -> None:
     # Nobody accepts: the kernel does.
-    server = socket.create_server(("127.0.0.1", 0))
-    peer = Peer("127.0.0.1", server.getsockname()[1])
+    server = socket.create_server((host, 0), family=family)
+    peer = Peer(host, server.getsockname()[1])
     peer.start()
     await until(lambda: peer.up)
     assert peer._transport is not None

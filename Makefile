@@ -60,12 +60,12 @@ unit: $(VENV)/tested
 
 # These measure how soon something happens, and share programs within a file: few at a time.
 behaviour: $(VENV)/tested
-	$(BIN)/pytest -n 4 --dist loadfile $(AGAIN) tests/robust tests/oracle -o faulthandler_timeout=600
+	$(BIN)/pytest -n 4 --dist loadfile $(AGAIN) tests/robust tests/oracle
 
 # The collection as others get it: built, installed elsewhere, judged by Galaxy's own checks.
 collection: $(VENV)/tested $(IMPORTER)/installed
 	@command -v shellcheck >/dev/null || apt-get install --yes --quiet shellcheck
-	$(BIN)/pytest tests/collection -o faulthandler_timeout=600
+	$(BIN)/pytest tests/collection
 
 integration: $(VENV)/tested lab
 	$(BIN)/pytest tests/integration $(AGAIN) -o faulthandler_timeout=900

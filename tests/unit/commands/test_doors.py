@@ -103,10 +103,8 @@ async def end_of(path: Path, *words: str) -> Message:
 
 
 async def test_what_cannot_be_reached_has_a_code(tmp_path: Path) -> None:
-    good, bad = (
-        await RawCamera(obedient).start(),
-        await RawCamera(refusing, "gfa2").start(),
-    )
+    good = await RawCamera(obedient).start()
+    bad = await RawCamera(refusing, "gfa2").start()
     ports = {"gfa1": good.port, "gfa2": bad.port, "gfa3": free_port()}
     path = tmp_path / "c.sock"
     async with observatory(ports, path) as running:

@@ -155,7 +155,11 @@ def launched(program: str, file: Path, folder: Path, oracle: Path) -> Iterator[P
         words += ["actor", "start", "--debug"]
     else:
         words = [sys.executable, "-m", "fliswarm", "-c", str(file), "start", "--debug"]
-    environment = {**os.environ, "OBSERVATORY": "APO"}
+    environment = {
+        **os.environ,
+        "OBSERVATORY": "APO",
+        "STATE_DIRECTORY": str(folder / "state"),
+    }
     # With it, both programs would be this one.
     environment.pop("PYTHONPATH", None)
     began = time.monotonic()

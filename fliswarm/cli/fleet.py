@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 
 from fliswarm.cli.app import Options
-from fliswarm.cli.show import message_json, print_fleet, print_message, view
+from fliswarm.cli.show import message_json, print_message
+from fliswarm.cli.table import print_fleet, view
 from fliswarm.commands.group import selection
 from fliswarm.commands.verbs import commands
 from fliswarm.errors import EXIT_DONE, EXIT_FAILED
@@ -112,11 +113,17 @@ def status(
     *,
     as_json: bool,
 ) -> None:
-    """Show the fleet; exits with 1 when fliswarm is not running."""
+    """Show the fleet.
+
+    Exits with 0 when all enabled nodes are as they should be, with 4 when an engine
+    does not answer, with 1 when something else is wrong, or fliswarm is not running.
+    """
     asked = {"--names": names, "--category": category, "--exclude": exclude}
     words = [word for pair in asked.items() if pair[1] for word in pair if word]
     with dial(options) as control:
-        print_fleet(view(control, words), as_json=as_json)
+        fleet = view(control, words)
+    print_fleet(fleet, as_json=as_json)
+    click.get_current_context().exit(fleet.exit_code)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

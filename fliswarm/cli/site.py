@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from fliswarm.cli.fleet import give
-from fliswarm.cli.show import print_fleet, view
+from fliswarm.cli.table import print_fleet, view
 from fliswarm.errors import ProvisionError
 from fliswarm.faces.control.address import default_socket
 from fliswarm.faces.control.client import SshControl, connect_here

@@ -169,6 +169,7 @@ class World:
             "PATH": f"{self.programs()}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder),
             "OBSERVATORY": "APO",
+            "STATE_DIRECTORY": str(self.folder / "state"),
         }
         environment.pop("SSH_AUTH_SOCK", None)
         with output:

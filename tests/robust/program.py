@@ -83,7 +83,11 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "OBSERVATORY": "LAB"},
+                env={
+                    **os.environ,
+                    "OBSERVATORY": "LAB",
+                    "STATE_DIRECTORY": str(self.file.parent / "state"),
+                },
             )
         wait_until(lambda: not self.alive or listening(self.port), "the program serves")
         assert self.alive, f"the program ended at its start: {self.said}"

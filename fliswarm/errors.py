@@ -168,10 +168,18 @@ class HostError(NodeError):
     exit_code = EXIT_UNREACHABLE
 
 
+class UnsureHostError(HostError):
+    """What was asked of a node's computer may have been done, or not."""
+
+
 class HubError(FliswarmError):
     """Tron is away, or a command through it failed."""
 
     exit_code = EXIT_UNREACHABLE
+
+
+class HubSilentError(HubError):
+    """Nobody said how a command through Tron ended: it may have been done."""
 
 
 class ControlError(FliswarmError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.steps import (
     AwaitCamera,
+    AwaitDown,
     AwaitEngine,
     AwaitHost,
     AwaitReturn,
@@ -26,7 +27,13 @@ from fliswarm.change.steps import (
     Stop,
 )
 from fliswarm.change.world import World
-from fliswarm.errors import EngineError, FliswarmError, NodeError
+from fliswarm.errors import (
+    EngineError,
+    FliswarmError,
+    HostError,
+    NodeError,
+    UnsureHostError,
+)
 from fliswarm.model.facts import StepBegan
 from fliswarm.plan.difference import (
     CreateVolume,
@@ -71,10 +78,22 @@ def _steps(plan: Plan, name: str) -> Iterator[Step]:
     yield from last
 
 
-def restart(host: str, before: str | None, *, hard: bool) -> tuple[Step, ...]:
-    """Return the steps that start a computer anew; ``before`` marks its last start."""
-    begin: tuple[Step, ...] = (PowerOff(), PowerOn()) if hard else (Reboot(),)
-    return (*begin, AwaitHost(before, host), AwaitEngine(), AwaitReturn())
+def restart(host: str, before: str) -> tuple[Step, ...]:
+    """Return the steps that ask a computer to start anew.
+
+    ``before`` is the mark of its last start.
+    """
+    return (Reboot(), AwaitHost(before, host), AwaitEngine(), AwaitReturn())
+
+
+POWER_CYCLE: tuple[Step, ...] = (
+    PowerOff(),
+    AwaitDown(),
+    PowerOn(),
+    AwaitEngine(),
+    AwaitReturn(),
+)
+"""The steps that switch a computer off and on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +151,9 @@ class Work:
     async def _failed(self, entry: Entry, error: FliswarmError) -> None:
         """Go back after a failure, if there is anything to go back to."""
         name = self.world.node.name
+        if isinstance(error, HostError) and not isinstance(error, UnsureHostError):
+            # What the computer or its switch refused is not done.
+            entry = replace(entry, begun=entry.begun - 1)
         if entry.final:
             # What is left to do is done by the next change of this node, or start.
             return

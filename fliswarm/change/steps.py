@@ -241,6 +241,19 @@ class PowerOff(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitDown(Step):
+    """Wait until the computer is seen to be down: its engine does not answer."""
+
+    acts: ClassVar[bool] = False
+
+    async def do(self, world: World) -> None:
+        """See `Step.do`."""
+        world.camera.drop("the node is rebooting")
+        while await _answers(world):
+            await asyncio.sleep(min(1.0, world.patience.look))
+
+
+@dataclass(frozen=True, slots=True)
 class PowerOn(Step):
     """Switch the power of the computer on."""
 
@@ -262,12 +275,9 @@ class Reboot(Step):
 
 @dataclass(frozen=True, slots=True)
 class AwaitHost(Step):
-    """Wait until the computer has started anew since ``before``.
+    """Wait until the computer has started anew since ``before``."""
 
-    Without a mark from before, it has to be seen gone: its engine does not answer.
-    """
-
-    before: str | None
+    before: str
     host: str
     acts: ClassVar[bool] = False
 
@@ -283,8 +293,6 @@ class AwaitHost(Step):
             await asyncio.sleep(min(1.0, world.patience.look))
 
     async def _started(self, world: World) -> bool:
-        if self.before is None:
-            return not await _answers(world)
         try:
             return await world.host.mark() != self.before
         except HostError:
@@ -338,6 +346,7 @@ KINDS: Mapping[str, type[Step]] = {
         Remove,
         RemoveVolume,
         PowerOff,
+        AwaitDown,
         PowerOn,
         Reboot,
         AwaitHost,

@@ -93,7 +93,7 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
             return "w", f"Docker Engine does not answer: {fact.reason}."
         case facts.LocalImageTaken():
             return "w", f"{fact.reason}; using the {fact.image} that is there."
-        case facts.PullProgressed(done=done, total=total):
+        case facts.PullProgressed(done=done, total=total) if total:
             return "d", f"pulling, {_part(done, total)}."
         case facts.VolumeStays():
             return "w", f"volume {fact.volume} stays: {fact.reason}"
@@ -124,7 +124,4 @@ def _change(fact: Fact) -> tuple[str, str] | None:
 
 
 def _part(done: int, total: int) -> str:
-    mib = 1024 * 1024
-    if not total:
-        return f"{done // mib} MiB"
-    return f"{100 * done // total} % of {total // mib} MiB"
+    return f"{100 * done // total} % of {total // 1024**2} MiB"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from fliswarm.camera import CameraLink
-from fliswarm.change.carry import Work, problem, restart, steps
+from fliswarm.change.carry import POWER_CYCLE, Work, problem, restart, steps
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.prepare import planned, published, pull
 from fliswarm.change.world import Patience, World, current
@@ -266,9 +266,13 @@ class LiveNode:
         FliswarmError
             Naming the step that failed or was not over in time.
         """
-        back = {"AwaitEngine": "Docker Engine", "AwaitReturn": "camera"}
+        waits = {
+            "AwaitDown": "host was not down",
+            "AwaitEngine": "Docker Engine was not back",
+            "AwaitReturn": "camera was not back",
+        }
         with self._changing("reboot", by, tell):
-            last = "AwaitHost"
+            last = ""
 
             def note(fact: Fact) -> None:
                 nonlocal last
@@ -278,22 +282,14 @@ class LiveNode:
             world = self._world(wanted, note)
             try:
                 async with asyncio.timeout(limit):
-                    before = await self._mark(hard=hard)
-                    todo = restart(self.node.host, before, hard=hard)
+                    todo = POWER_CYCLE
+                    if not hard:
+                        todo = restart(self.node.host, await self._host.mark())
                     await Work(world, self._journal).carry_out("reboot", by, todo)
             except TimeoutError:
-                text = f"its {back.get(last, 'host')} was not back in {limit:g} s"
+                text = f"its {waits.get(last, 'host was not back')} in {limit:g} s"
                 raise HostError(self.node.name, text) from None
             return True
-
-    async def _mark(self, *, hard: bool) -> str | None:
-        """Return what marks the host's last start; a hard reboot goes on without."""
-        try:
-            return await self._host.mark()
-        except HostError:
-            if not hard:
-                raise
-            return None
 
     async def settle(self, entry: Entry) -> None:
         """Finish or undo a change that was cut off.

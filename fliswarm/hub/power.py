@@ -6,7 +6,7 @@ import asyncio
 import shlex
 from typing import Protocol
 
-from fliswarm.errors import HostError, HubError
+from fliswarm.errors import HostError, HubError, HubSilentError, UnsureHostError
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Node
 
@@ -18,7 +18,15 @@ class PowerSwitch(Protocol):
     """Whatever switches the power of nodes."""
 
     async def switch(self, node: Node, *, on: bool) -> None:
-        """Switch a node on or off; raise `HostError` when that is not sure to work."""
+        """Switch a node on or off.
+
+        Raises
+        ------
+        HostError
+            When it was not switched.
+        UnsureHostError
+            When it may have been.
+        """
 
 
 class SitePower:
@@ -46,6 +54,8 @@ class SitePower:
         else:
             try:
                 await self._hub.command(power.actor, command, SWITCH_LIMIT)
+            except HubSilentError as error:
+                raise UnsureHostError(node.name, str(error)) from error
             except HubError as error:
                 raise HostError(node.name, str(error)) from error
 
@@ -64,7 +74,8 @@ async def _run(node: Node, command: str) -> None:
         async with asyncio.timeout(SWITCH_LIMIT):
             output, _ = await process.communicate()
     except TimeoutError:
-        raise HostError(node.name, f"{command}: not in {SWITCH_LIMIT:g} s") from None
+        problem = f"{command}: not in {SWITCH_LIMIT:g} s"
+        raise UnsureHostError(node.name, problem) from None
     finally:
         if process.returncode is None:
             process.kill()

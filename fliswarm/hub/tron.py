@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from fliswarm.errors import HubError
+from fliswarm.errors import HubError, HubSilentError
 from fliswarm.net.link import Link
 
 _REPLY = re.compile(
@@ -46,7 +46,7 @@ class TronLink(Link):
         self._actor = actor
         self._on_change = on_change
         self._number = 0
-        self._waiting: dict[int, asyncio.Future[bool]] = {}
+        self._waiting: dict[int, asyncio.Future[bool | None]] = {}
 
     async def command(self, target: str, text: str, limit: float) -> None:
         """Give another actor a command and wait for its end.
@@ -63,7 +63,9 @@ class TronLink(Link):
         Raises
         ------
         HubError
-            When the hub is away, or the command fails or does not end.
+            When the hub is away, or the command fails.
+        HubSilentError
+            When nobody says how it ended.
         """
         number = self._send(target, text)
         ended = self._waiting[number] = asyncio.get_running_loop().create_future()
@@ -71,9 +73,12 @@ class TronLink(Link):
             async with asyncio.timeout(limit):
                 done = await ended
         except TimeoutError:
-            raise HubError(f"{target} {text}: no answer in {limit:g} s") from None
+            problem = f"{target} {text}: no answer in {limit:g} s"
+            raise HubSilentError(problem) from None
         finally:
             self._waiting.pop(number, None)
+        if done is None:
+            raise HubSilentError(f"{target} {text}: {self.problem}")
         if not done:
             raise HubError(f"{target} {text}: failed")
 
@@ -95,7 +100,7 @@ class TronLink(Link):
     def _disconnected(self, *, was_up: bool) -> None:
         for ended in self._waiting.values():
             if not ended.done():
-                ended.set_result(False)
+                ended.set_result(None)
         if was_up:
             self._on_change(False)
 

@@ -32,6 +32,7 @@ class Engine:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.pull: Mapping[str, Any] = {"status": "Image is up to date"}
         self.image = True
+        self.off = False
         self._ids = itertools.count(1)
         self._on_start = on_start
         self._server: asyncio.Server | None = None
@@ -89,6 +90,8 @@ class Engine:
                     name, _, value = header.decode().partition(":")
                     if name.lower() == "content-length":
                         length = int(value)
+                if self.off:
+                    break
                 body = json.loads(await reader.readexactly(length) or b"null")
                 status, content = self._answer(method, target, body)
                 if isinstance(content, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 
@@ -21,6 +21,7 @@ class Hub:
         self.received: list[str] = []
         self.fails = set(fails)
         self.connections = 0
+        self.on_switch: Callable[[str, bool], None] = lambda _, __: None
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -51,6 +52,9 @@ class Hub:
                 writer.write(b".hub 0 hub i users=APO.guider,fliswarm.fliswarm\n")
                 writer.write(f"{head} > \n{head} i text=working\n".encode())
                 failed = f"{target} {text}" in self.fails
+                if text.startswith("ieb switch ") and not failed:
+                    _, _, how, device = text.split(" ")
+                    self.on_switch(device, how == "--on")
                 end = 'f error="it does not"' if failed else ": "
                 writer.write(f"{head} {end}\n".encode())
         self._writers.discard(writer)

@@ -92,6 +92,7 @@ class World:
             name: Engine(self._container_started) for name in (*NODES, "spare")
         }
         self.hub = Hub()
+        self.hub.on_switch = self._switched
         self.revived: set[str] = set()
         self.ours = True
         self.process: asyncio.subprocess.Process | None = None
@@ -106,6 +107,9 @@ class World:
         if node in self.revived:
             self.revived.discard(node)
             self._starting = asyncio.ensure_future(self.cameras[node].start())
+
+    def _switched(self, device: str, on: bool) -> None:
+        self.engines[device.removeprefix("nuc-")].off = not on
 
     async def start(self) -> None:
         """Start everything but the program."""

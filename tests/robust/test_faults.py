@@ -313,7 +313,8 @@ async def test_camera_floods_with_garbage(
             told = len(user.broadcasts)
         logged = program.log.stat().st_size
     assert ended.code == ":"
-    assert told < 30
+    # One a second, and what is told to all anyway.
+    assert told < 30 + ended.seconds
     assert logged < 100_000
     assert others["worst_ms"] < fair(ended.seconds)
     note("500,000 lines of garbage", ended_s=ended.seconds, **others)
@@ -660,18 +661,18 @@ async def test_network_is_slow_then_cut_then_whole(
     good: dict[str, int], apart: dict[str, int], tmp_path: Path, note: Note
 ) -> None:
     proxy = Proxy(good["gfa2"], 0.2)
-    with running(tmp_path, {"gfa1": proxy.port, **apart}) as program:
-        async with user_of(program, "gfa1", "fvc") as user:
+    with running(tmp_path, {"gfa2": proxy.port, **apart}) as program:
+        async with user_of(program, "gfa2", "fvc") as user:
             with witness(program) as others:
                 slow = await user.command("talk --strict hello")
-                under_way = asyncio.create_task(user.command("talk -n gfa1 expose 600"))
+                under_way = asyncio.create_task(user.command("talk -n gfa2 expose 600"))
                 await asyncio.sleep(0.5)
                 proxy.cut()
                 ended = await under_way
                 # One connection is accepted by the kernel of a peer that is frozen.
-                again = await user.command("talk -n gfa1 hello")
+                again = await user.command("talk -n gfa2 hello")
                 proxy.heal()
-                back = await healed(user, "gfa1")
+                back = await healed(user, "gfa2")
     await proxy.close()
     assert slow.code == ":"
     assert 0.4 <= slow.seconds < AT_ONCE
@@ -897,11 +898,12 @@ async def test_clock_steps_back(
 
 
 def test_nothing_depends_on_the_clock() -> None:
-    """The wall clock names files, and tells when a certificate ends.
+    """The wall clock names files, tells when a certificate ends, dates what happens.
 
     What lasts is measured with the monotonic one.
     """
-    allowed = {("daemon.py", "datetime.now"), ("look.py", "datetime.now")}
+    names = ("daemon.py", "report.py", "facts.py")
+    allowed = {(name, "datetime.now") for name in names}
     package = Path(fliswarm.__file__).parent
     for file in package.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):

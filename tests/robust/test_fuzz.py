@@ -375,4 +375,4 @@ def test_the_program_has_not_grown(program: Program, witness: Wire) -> None:
 def test_files_of_the_site_are_as_they_were(program: Program) -> None:
     folder: Path = program.file.parent
     names = {file.name for file in folder.iterdir()}
-    assert names == {"control.sock", "fliswarm.log", "fliswarm.yaml"}
+    assert names == {"control.sock", "fliswarm.log", "fliswarm.yaml", "state"}

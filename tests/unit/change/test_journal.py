@@ -40,7 +40,6 @@ STEPS: tuple[Step, ...] = (
     Run(("c1",)),
     Start("c2"),
     AwaitHost("a mark", "gfa1"),
-    AwaitHost(None, "gfa1"),
     Remove("c1", "old"),
     RemoveVolume("data-0"),
 )

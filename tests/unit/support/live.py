@@ -94,7 +94,7 @@ class Power:
         computer = self._computers[node.engine]
         if on and not computer.power:
             computer.system.starts += 1
-        computer.power = on
+        computer.power = computer.up = on
         self.switched.append((node.name, on))
 
 

@@ -78,7 +78,7 @@ async def test_a_hub_that_goes_ends_its_commands(hub: tuple[Hub, TronLink]) -> N
     await until(lambda: len(tron.heard) == 2)
     assert tron.writer is not None
     tron.writer.close()
-    with pytest.raises(HubError, match=r"jaeger x: failed"):
+    with pytest.raises(HubError, match=r"jaeger x: connection lost"):
         await command
 
 

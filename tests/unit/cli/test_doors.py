@@ -184,9 +184,9 @@ def test_a_part_of_the_fleet(fliswarm: Program) -> None:
         assert done.code == 4, done.err
         return [json.loads(line)["node"] for line in done.out.splitlines()]
 
-    assert shown("-n", "gfa*") == ["gfa1"]
+    assert shown("-n", "gfa*") == ["gfa1", "gfa2"]
     assert shown("-c", "fvc") == ["fvc"]
-    assert shown("-x", "gfa1") == ["fvc"]
+    assert shown("-x", "gfa1") == ["fvc", "gfa2"]
     wrong = fliswarm("status", "-n", "gfa9")
     assert (wrong.code, wrong.out) == (2, "")
     assert "no node 'gfa9'" in wrong.err

@@ -213,8 +213,9 @@ def test_the_status_of_a_fleet_that_is_down(fliswarm: Program) -> None:
     assert fliswarm("start", "--nodes", "gfa1").code == 0
     done = fliswarm("status", "--json")
     assert done.code == 4, done.err
-    (node,) = map(json.loads, done.out.splitlines())
+    node, *others = map(json.loads, done.out.splitlines())
     assert node["node"] == "gfa1"
+    assert {other["disabled_by"] for other in others} == {"configuration"}
     assert node["docker_alive"] is False
     assert node["camera"] is False
     table = fliswarm("status", COLUMNS="200")

@@ -119,7 +119,7 @@ class HttpRig(Rig):
 
 
 class DockerRig(Rig):
-    """A real engine."""
+    """A real engine, which has no registry to begin with."""
 
     # There is no way to bring about the others at will.
     states = ("running", "paused", "exited")
@@ -155,6 +155,9 @@ class DockerRig(Rig):
             await self._do(lambda api: api.pause(container))
         elif state == "exited":
             await self._do(lambda api: api.stop(container, timeout=1))
+
+    async def registry_ends(self) -> None:
+        """Do nothing: there is none that could end."""
 
     async def clear(self) -> None:
         for container in self.theirs:

@@ -99,7 +99,8 @@ class Lab:
     def fleet(self) -> dict[str, dict[str, Any]]:
         """Return what ``status --json`` says, by node."""
         done = self.fliswarm("status", "--json")
-        assert done.code == 0, done.err
+        # Something may be wrong with it, which the code says.
+        assert done.code in (0, 1, 4), done.err
         lines = map(json.loads, done.out.splitlines())
         return {line["node"]: line for line in lines}
 

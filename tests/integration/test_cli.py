@@ -66,7 +66,7 @@ def test_logs_of_a_camera(fleet: Lab) -> None:
 
 def test_an_unknown_node_is_one_clear_message(fleet: Lab) -> None:
     done = fleet.fliswarm("talk", "-n", "gfa9", "status")
-    assert done.code == 1
+    assert done.code == 2
     assert "no node 'gfa9'; did you mean 'gfa" in done.out
     assert "Traceback" not in done.out + done.err
 

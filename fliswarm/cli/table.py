@@ -127,7 +127,7 @@ def _note_node(node: NodeView, key: str, found: Sequence[Any]) -> None:
         case "engine", _, age, problem:
             node.docker_age, node.docker_problem = age, problem
         case "state", state, _:
-            node.state = state
+            node.state = None if state == "unknown" else state
         case "change", change, step:
             node.change = f"{change}: {step}" if step else change
         case "certificate", day, left:

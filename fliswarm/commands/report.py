@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from fliswarm.commands.context import Context
+from fliswarm.fleet.board import State
 from fliswarm.fleet.node import LiveNode
 from fliswarm.model import CERTIFICATE_DAYS, NodeStatus
 
@@ -111,11 +112,18 @@ def _detail(context: Context, found: NodeStatus) -> None:
     since, problem = _age(state.camera.since), found.camera_problem
     call.info(link=[name, found.camera_up, since, problem])
     call.info(engine=[name, found.engine_alive, _age(state.looked), found.problem])
-    last = state.status.found if state.status is not None else None
-    call.info(state=[name, last.state if last else "none", last.name if last else "NA"])
+    call.info(state=[name, *_container(state)])
     change = context.fleet.journal.busy(name)
     if change is not None:
         call.info(change=[name, change, state.step])
+
+
+def _container(state: State) -> tuple[str, str]:
+    """Return the container's state and name, as it was seen last."""
+    if state.looked is None or state.status is None:
+        return "unknown", "NA"
+    found = state.status.found
+    return ("none", "NA") if found is None else (found.state, found.name)
 
 
 def _age(since: float | None) -> float | None:

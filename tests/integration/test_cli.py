@@ -31,12 +31,19 @@ def test_commands_work_on_the_manager(fleet: Lab) -> None:
 
 
 def test_disable_and_enable_from_afar(fleet: Lab) -> None:
-    assert fleet.fliswarm("disable", "gfa2").code == 0
+    why = ("--reason", "its shutter")
+    assert fleet.fliswarm("disable", *why, "gfa2").code == 0
     try:
         done = fleet.fliswarm("talk", "--json", "ping")
         senders = {json.loads(line)["sender"] for line in done.out.splitlines()}
         assert senders == {"fliswarm", *fleet.nodes} - {"gfa2"}
-        assert set(fleet.fleet()) == set(fleet.nodes) - {"gfa2"}
+        # It is shown, with who wanted it so, when and why, after a new start as well.
+        fleet.ssh("manager", "sudo systemctl restart fliswarm")
+        found = fleet.fleet()
+        assert {n for n, node in found.items() if node["enabled"]} == {"gfa1", "gfa3"}
+        assert found["gfa2"]["disabled_reason"] == "its shutter"
+        assert found["gfa2"]["disabled_by"]
+        assert found["gfa2"]["disabled_since"]
     finally:
         assert fleet.fliswarm("enable", "gfa2").code == 0
     assert set(fleet.fleet()) == set(fleet.nodes)

@@ -22,7 +22,7 @@ def ours(fleet: Lab, host: str) -> dict[str, str]:
         found = engine.containers.list(
             all=True, filters={"label": "org.sdss.fliswarm.node"}
         )
-        return {container.name: container.status for container in found}
+        return {str(container.name): container.status for container in found}
 
 
 @pytest.fixture

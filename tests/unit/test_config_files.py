@@ -51,7 +51,7 @@ def _agree(found: Any, wanted: Any) -> None:  # noqa: ANN401  values of a case
 def test_the_original_s_own_file(site: str) -> None:
     notes: list[str] = []
     fleet = config.load(
-        FOLDER / "original.yaml", environment={"OBSERVATORY": site}, warn=notes.append
+        FOLDER / "original.txt", environment={"OBSERVATORY": site}, warn=notes.append
     )
     assert fleet.observatory == site
     assert fleet.enabled == (*(f"gfa{n}" for n in range(1, 7)), "fvc")
@@ -66,12 +66,12 @@ def test_who_takes_an_observatory_is_told_so(tmp_path: Path) -> None:
         config.load(file, environment=environment, warn=notes.append)
         return notes
 
-    text = (FOLDER / "original.yaml").read_text("utf-8")
+    text = (FOLDER / "original.txt").read_text("utf-8")
     named = tmp_path / "named.yaml"
     named.write_text(f"{text}\nobservatory: LCO\n", "utf-8")
     single = tmp_path / "single.yaml"
     single.write_text("image: x\nnodes: {LAB: {gfa1: {host: h1}}}\n", "utf-8")
-    original = FOLDER / "original.yaml"
+    original = FOLDER / "original.txt"
     assert told(original) == ["OBSERVATORY is not set: APO is taken"]
     assert told(original, OBSERVATORY="") == ["OBSERVATORY is not set: APO is taken"]
     assert told(original, OBSERVATORY="APO") == []

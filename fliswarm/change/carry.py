@@ -157,7 +157,8 @@ class Work:
         if entry.final:
             # What is left to do is done by the next change of this node, or start.
             return
-        if not _goes_back(entry):
+        if not any(step.vital for step in entry.steps):
+            # A first container whose camera does not answer stays, to be looked at.
             await self.journal.end(name)
             return
         try:
@@ -187,15 +188,6 @@ class Work:
                 image=self.world.wanted.image,
             )
         )
-
-
-def _goes_back(entry: Entry) -> bool:
-    """Return whether there is anything that ran before, or a power to switch on.
-
-    A first container whose camera does not answer stays, to be looked at.
-    """
-    off = any(isinstance(step, PowerOff) for step in entry.steps[: entry.begun])
-    return off or any(isinstance(step, Stop) for step in entry.steps)
 
 
 def problem(error: FliswarmError) -> str:

@@ -25,11 +25,13 @@ from fliswarm.model.facts import NothingToAwait, VolumeStays
 class Step:
     """One change of the world.
 
-    Once a ``final`` step is begun, a change can only be finished. ``acts`` is false for
-    one that only waits.
+    Once a ``final`` step is begun, a change can only be finished. ``vital`` is one that
+    has to be undone when a change with it fails; ``acts`` is false for one that only
+    waits.
     """
 
     final: ClassVar[bool] = False
+    vital: ClassVar[bool] = False
     acts: ClassVar[bool] = True
 
     @property
@@ -94,6 +96,7 @@ class Stop(Step):
 
     container: str
     name: str
+    vital: ClassVar[bool] = True
 
     @property
     def what(self) -> str:
@@ -229,6 +232,8 @@ class RemoveVolume(Step):
 @dataclass(frozen=True, slots=True)
 class PowerOff(Step):
     """Switch the power of the computer off."""
+
+    vital: ClassVar[bool] = True
 
     async def do(self, world: World) -> None:
         """See `Step.do`."""

@@ -39,7 +39,7 @@ async def reconnect(
     """Recreates volumes and restarts the Docker containers."""
     call, fleet = context.call, context.fleet
     nodes = fleet.select(names, category, exclude)
-    whole = names is None and category is None
+    whole = names is None and category is None and exclude is None
     if dry_run:
         await _say_plan(context, nodes, whole=whole, force=force)
         return

@@ -11,7 +11,7 @@ from fliswarm.commands.context import Context
 from fliswarm.commands.group import SETTINGS, commands, selection
 from fliswarm.commands.report import report, report_disabled, report_leavings
 from fliswarm.commands.words import words
-from fliswarm.model.facts import Fact, Told
+from fliswarm.model.facts import ChangeBegan, ChangeEnded, Fact, Told
 
 
 @commands.command(everywhere=True, context_settings=SETTINGS)
@@ -59,6 +59,10 @@ async def events(context: Context) -> None:
         if isinstance(fact, Told):
             # A camera's end of something does not end the command that tells of it.
             call.relay(Reply(None, fact.code, fact.sender, fact.keywords))
+        elif isinstance(fact, ChangeBegan):
+            call.info(change=[fact.node, fact.change, "began", fact.by])
+        elif isinstance(fact, ChangeEnded):
+            call.info(change=[fact.node, fact.change, "ended", fact.problem])
         elif said := words(fact):
             call.write(*said)
 

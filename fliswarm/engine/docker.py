@@ -6,6 +6,7 @@ that nodes that are switched off never hold a thread.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 from collections.abc import Callable
@@ -49,6 +50,10 @@ ACT_LIMIT = 120.0
 SILENCE_LIMIT = 120.0
 """Seconds in which a pull says nothing: a registry that is away, a slow disk."""
 
+KNOCKS = 64
+"""Engines that are knocked at beside each other. Each greeting of TLS takes the event
+loop some 3 ms, and all of them together have to be over in the time for one."""
+
 MARGIN = 1.0
 """Seconds beyond a limit after which an engine that still dribbles is given up."""
 
@@ -65,21 +70,27 @@ class DockerEngines:
     def __init__(self, glance: float = sdk.CONNECT_LIMIT) -> None:
         self._glance = glance
         self._credentials = tls.CredentialStore()
+        self._knocks = asyncio.Semaphore(KNOCKS)
 
     def __call__(self, node: Node) -> DockerEngine:
         """Return the engine of a node; contacts nobody yet."""
-        return DockerEngine(node, self._glance, self._credentials)
+        return DockerEngine(node, self._glance, self._credentials, self._knocks)
 
 
 class DockerEngine:
     """The Docker Engine of one node; see `fliswarm.engine.protocol.Engine`."""
 
     def __init__(
-        self, node: Node, glance: float, credentials: tls.CredentialStore
+        self,
+        node: Node,
+        glance: float,
+        credentials: tls.CredentialStore,
+        knocks: asyncio.Semaphore,
     ) -> None:
         self._node = node
         self._glance = glance
         self._credentials = credentials
+        self._knocks = knocks
         self.certificate_ends: datetime | None = None
         self._tunnel = Tunnel(node) if node.engine.startswith("ssh://") else None
         self._calls = Calls()
@@ -256,7 +267,9 @@ class DockerEngine:
                     host_alive=True,
                 ) from error
             self._context = ours.context
-        self.certificate_ends = await knock(self._node, ours, limit)
+        # Its limit is for its own turn: greetings are reckoned one after the other.
+        async with self._knocks:
+            self.certificate_ends = await knock(self._node, ours, limit)
 
     def _connected(self) -> Client:
         with self._lock:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import urllib3.util.ssl_
 
-from fliswarm.engine.docker import DockerEngine, DockerEngines
+from fliswarm.engine.docker import KNOCKS, DockerEngine, DockerEngines
 from fliswarm.errors import EngineError, EngineUnreachableError
 from fliswarm.model import ContainerSpec, Node, TlsFiles
 from tests.unit.support.certificates import Authority, client
@@ -472,3 +472,30 @@ async def test_files_that_are_gone(
 async def test_nobody_listens(engines: DockerEngines, tls: TlsFiles) -> None:
     async with speaking(engines, free_port(), tls) as engine:
         assert "no Docker Engine listens on" in await refused(engine)
+
+
+async def test_many_engines_greet_in_turns(
+    engines: DockerEngines, tls: TlsFiles, tmp_path: Path, authority: Authority
+) -> None:
+    """So many greetings at once take longer than each of them may."""
+    cert, key = tmp_path / "server.pem", tmp_path / "server.key"
+    authority.issue(cert, key, "127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    there, most = 0, 0
+
+    async def count(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        nonlocal there, most
+        there += 1
+        most = max(most, there)
+        try:
+            await reader.read()
+        finally:
+            there -= 1
+
+    async with listening_with(count, context) as port:
+        address = f"https://127.0.0.1:{port}"
+        nodes = [Node(f"gfa{n}", "127.0.0.1", address, tls=tls) for n in range(300)]
+        await asyncio.gather(*(engines(node)._knock(60) for node in nodes))
+    # The server hears of an end a little later.
+    assert most <= 2 * KNOCKS

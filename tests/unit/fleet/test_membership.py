@@ -9,6 +9,8 @@ import pytest
 
 from fliswarm.model import Node
 from fliswarm.model.facts import Cleared, Fact, LeftBehind
+from fliswarm.plan.difference import Plan
+from tests.unit.support.camera import line
 from tests.unit.support.live import Site
 from tests.unit.support.wait import until
 
@@ -60,6 +62,22 @@ async def test_another_camera_on_the_port_is_not_the_node_s(site: Site) -> None:
     assert problems["gfa2"] is None
     assert problems["gfa7"] is not None
     assert "what answers there says that it is gfa1" in problems["gfa7"]
+
+
+async def test_another_camera_that_is_gone_is_not_the_reason_any_more(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    camera = site.computer("gfa1").camera
+    (live,) = site.fleet.select("gfa1")
+    camera.answer = lambda made, number, _: made.send(line(number, ":", "gfa9"))
+    live.link.drop("a test")
+    await until(lambda: live.link.stranger)
+    await camera.close()
+    await until(lambda: live.link.problem == "Connection refused")
+    (plan,) = await site.fleet.plan([live])
+    assert isinstance(plan, Plan)
+    assert [d.found for d in plan.differences] == ["it does not answer"]
 
 
 async def test_two_nodes_change_places(site: Site) -> None:

@@ -140,7 +140,7 @@ async def remove(
     call, fleet = context.call, context.fleet
     named = everything or names is not None or category is not None
     if forget is not None:
-        _forget(context, forget)
+        await _forget(context, forget)
     if not (named or left or forget):
         raise SelectionError("name the nodes to clear, or --all, or --left")
     failed: list[str] = []
@@ -156,13 +156,13 @@ async def remove(
         call.finish()
 
 
-def _forget(context: Context, name: str) -> None:
+async def _forget(context: Context, name: str) -> None:
     fleet = context.fleet
     found = [leaving for leaving in fleet.leavings if leaving.node.name == name]
     if not found:
         raise SelectionError(f"nothing is known to be left of {name}")
     for leaving in found:
-        fleet.forget(leaving)
+        await fleet.forget(leaving)
         context.call.info(text=f"{name}: {leaving.node.engine} is forgotten.")
 
 

@@ -42,6 +42,9 @@ def report_leavings(context: Context) -> None:
             "no node has any more; remedy: fliswarm remove --left"
         )
         context.call.info(left=[node.name, node.engine])
+    for entry in context.fleet.journal.entries:
+        if entry.node.name not in context.fleet.desired.nodes:
+            _trouble(context, entry.node.name)
     for name in context.fleet.journal.unreadable:
         context.call.warning(
             text=f"What was noted of a change of {name} cannot be read; see the log."

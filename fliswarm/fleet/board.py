@@ -95,8 +95,13 @@ class Board:
         return self._states.get(node, State())
 
     def forget(self, node: str) -> None:
-        """Forget what is known of a node: its name may be another computer's now."""
-        self._states.pop(node, None)
+        """Forget what is known of a node: its name may be another computer's now.
+
+        What was cut off stays so until it is settled, wherever that is.
+        """
+        before = self._states.pop(node, State())
+        if before.unfinished is not None:
+            self._states[node] = State(unfinished=before.unfinished)
 
 
 class News:

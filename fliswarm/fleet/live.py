@@ -10,10 +10,7 @@ from fliswarm.camera import CameraLink
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
-from fliswarm.errors import (
-    FliswarmError,
-    SelectionError,
-)
+from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
@@ -278,15 +275,17 @@ class LiveFleet:
         """Leave nothing of ours on engines that no node has any more, all at once."""
         told = self.news.and_to(tell)
         lives = {self._maker.visitor(leaving.node): leaving for leaving in leavings}
+        # A node that moved twice has left two, and one hand.
+        turns = {leaving.node.name: asyncio.Lock() for leaving in leavings}
 
         async def one(live: LiveNode) -> bool:
-            leaving = lives[live]
+            leaving, changed = lives[live], False
             node = leaving.node
-            changed = False
             # Another engine may have its address now: what is on that is not ours.
             if await live.identity() == leaving.identity:
                 wanted = self.desired.container(node)
-                changed = await live.remove(wanted, told, (), by)
+                async with turns[node.name]:
+                    changed = await live.remove(wanted, told, (), by)
             self._ledger.forget(leaving.identity)
             told(facts.Cleared(node=node.name, engine=node.engine))
             return changed
@@ -296,8 +295,9 @@ class LiveFleet:
         finally:
             await asyncio.gather(*(live.close() for live in lives))
 
-    def forget(self, leaving: Leaving) -> None:
-        """Forget an engine that will never answer again."""
+    async def forget(self, leaving: Leaving) -> None:
+        """Forget an engine that will never answer again, and what was cut off there."""
+        await self._settling.forget(leaving.node)
         self._ledger.forget(leaving.identity)
 
     async def reboot(

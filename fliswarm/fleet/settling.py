@@ -11,7 +11,7 @@ from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.errors import BusyError, FliswarmError
 from fliswarm.fleet.node import LiveNode
-from fliswarm.model import facts
+from fliswarm.model import Node, facts
 from fliswarm.model.facts import Tell
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,14 @@ class Settling:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def forget(self, node: Node) -> None:
+        """Settle nothing any more on the engine of a node: it is gone for good."""
+        name = node.name
+        entry = self._journal.of(name)
+        if entry is not None and entry.node.engine == node.engine:
+            await self._journal.end(name)
+            self._tell(facts.Settled(node=name, change=entry.change, how="forgotten"))
 
     async def _settle(self, name: str) -> None:
         try:

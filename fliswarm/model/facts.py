@@ -168,7 +168,10 @@ class Unfinished(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled(Fact):
-    """A change that was cut off is over: ``how`` is ``finished`` or ``undone``."""
+    """A change that was cut off is over.
+
+    ``how`` is ``finished``, ``undone``, or ``forgotten`` with its engine.
+    """
 
     change: str
     how: str

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from fliswarm.commands import context as commands
+from fliswarm.commands.call import Call, Sink
+from fliswarm.commands.context import Context
+from fliswarm.commands.report import report_leavings
 from fliswarm.errors import EngineUnreachableError
 from fliswarm.fleet.fan import ApplyResult
-from fliswarm.model import Image
+from fliswarm.model import Image, Node
 from fliswarm.model.facts import Settled, Unfinished
 from tests.unit.support.camera import RawCamera
-from tests.unit.support.live import Site
+from tests.unit.support.live import Computer, Site
 from tests.unit.support.site import IMAGE
 from tests.unit.support.wait import until
 
@@ -205,3 +210,83 @@ async def test_the_controller_is_asked_to_end_in_a_replacement(site: Site) -> No
     assert list(computer.daemon.containers) == [before]
     assert computer.names == {"flicamera-gfa1": "running"}
     assert site.fleet.journal.entries == []
+
+
+async def cut_off(site: Site) -> Computer:
+    """Let the engine of a node go away in a replacement; return its computer."""
+    computer = site.computer("gfa1")
+
+    def cut(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            computer.up = False
+            raise EngineUnreachableError("gfa1", "the engine does not answer")
+
+    computer.on_call = cut
+    await replace(site)
+    computer.on_call = None
+    await until(lambda: site.fleet.board.state("gfa1").unfinished)
+    return computer
+
+
+async def test_a_reload_does_not_forget_what_was_cut_off(site: Site) -> None:
+    await site.reconnect()
+    computer = await cut_off(site)
+
+    def change(nodes: dict[str, Node]) -> None:
+        nodes["gfa1"] = dataclasses.replace(nodes["gfa1"], category="fvc")
+
+    site.configure(change)
+    await site.fleet.reload(site.desired)
+    assert site.fleet.board.state("gfa1").unfinished is not None
+    computer.up = True
+    await until(lambda: site.fleet.board.state("gfa1").unfinished is None)
+    assert computer.names == {"flicamera-gfa1": "running"}
+
+
+async def test_what_was_cut_off_on_a_computer_that_is_gone_for_good(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    await cut_off(site)
+    site.configure(lambda nodes: nodes.pop("gfa1"))
+    await site.fleet.reload(site.desired)
+    told = Told()
+    context = Context(Call("status", told), of(site))
+    report_leavings(context)
+    assert any("gfa1: reconnect was cut off at Run" in text for text in told.texts)
+    (leaving,) = site.fleet.leavings
+    await site.fleet.forget(leaving)
+    told.texts.clear()
+    report_leavings(context)
+    assert (site.fleet.journal.entries, told.texts) == ([], [])
+    assert site.fleet.board.state("gfa1").unfinished is None
+    assert not list((site.state / "journal").iterdir())
+
+
+class Told(Sink):
+    """Keeps the texts of replies."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        """See `Sink.write`."""
+        if "text" in keywords:
+            self.texts.append(str(keywords["text"]))
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        """See `Sink.relay`."""
+
+    async def ready(self) -> None:
+        """See `Sink.ready`."""
+
+
+def of(site: Site) -> commands.Site:
+    """Return what commands work with."""
+
+    async def reload() -> list[str]:
+        return await site.fleet.reload(site.desired)
+
+    return commands.Site(site.fleet, "fliswarm", "0", reload, list)

@@ -11,7 +11,7 @@ from fliswarm.model import Node
 from fliswarm.model.facts import Cleared, Fact, LeftBehind
 from fliswarm.plan.difference import Plan
 from tests.unit.support.camera import line
-from tests.unit.support.live import Site
+from tests.unit.support.live import Computer, Site
 from tests.unit.support.wait import until
 
 
@@ -125,8 +125,32 @@ async def test_a_computer_that_is_gone_for_good_can_be_forgotten(site: Site) -> 
     site.configure(lambda nodes: nodes.pop("gfa2"))
     await reload(site)
     (leaving,) = site.fleet.leavings
-    site.fleet.forget(leaving)
+    await site.fleet.forget(leaving)
     assert site.fleet.leavings == []
+
+
+async def test_a_node_that_moved_twice_leaves_two_engines(site: Site) -> None:
+    await site.reconnect()
+    left = [site.computer("gfa1")]
+    for address in ("tcp://b:2375", "tcp://c:2375"):
+        await move(site, "gfa1", address)
+        assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+        left.append(site.computer("gfa1"))
+    results = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert [(r.error, r.changed) for r in results] == [(None, True)] * 2
+    assert [c.names for c in left] == [{}, {}, {"flicamera-gfa1": "running"}]
+    assert site.fleet.leavings == []
+
+
+async def move(site: Site, name: str, address: str) -> None:
+    """Let a node have another computer, with its camera."""
+    site.computers[address] = Computer(site.computer(name).camera, name)
+
+    def change(nodes: dict[str, Node]) -> None:
+        nodes[name] = replace(nodes[name], engine=address)
+
+    site.configure(change)
+    await reload(site)
 
 
 async def test_an_engine_by_another_address_is_not_left(site: Site) -> None:

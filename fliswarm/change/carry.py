@@ -123,12 +123,15 @@ class Work:
             await self._failed(entry, error)
             raise
         except asyncio.CancelledError:
-            # Whoever ends the controller waits for it, but not for long.
-            with suppress(FliswarmError, TimeoutError):
-                async with asyncio.timeout(self.world.patience.undo):
-                    await self.settle(entry)
+            # What was being noted then is noted; what is noted is how far it is.
+            noted = self.journal.of(entry.key)
+            if noted is not None:
+                # Whoever ends the controller waits for it, but not for long.
+                with suppress(FliswarmError, TimeoutError):
+                    async with asyncio.timeout(self.world.patience.undo):
+                        await self.settle(noted)
             raise
-        await self.journal.end(node.name)
+        await self.journal.end(entry.key)
 
     async def settle(self, entry: Entry) -> str:
         """Finish a change that was cut off, or undo it.
@@ -145,7 +148,7 @@ class Work:
         else:
             for step in reversed(entry.steps[: entry.begun]):
                 await step.undo(self.world)
-        await self.journal.end(entry.node.name)
+        await self.journal.end(entry.key)
         return "finished" if entry.final else "undone"
 
     async def _failed(self, entry: Entry, error: FliswarmError) -> None:
@@ -158,7 +161,7 @@ class Work:
             # What is left to do is done by the next change of this node, or start.
             return
         if not _goes_back(entry):
-            await self.journal.end(name)
+            await self.journal.end(entry.key)
             return
         try:
             await self.settle(entry)

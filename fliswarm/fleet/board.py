@@ -62,8 +62,10 @@ def fold(state: State, fact: Fact, at: float) -> State:
             return replace(state, change=None, step=None)
         case facts.Unfinished():
             return replace(state, unfinished=fact)
-        case facts.Settled():
-            return replace(state, unfinished=None)
+        case facts.Settled(change=change):
+            unfinished = state.unfinished
+            if unfinished is not None and unfinished.change == change:
+                return replace(state, unfinished=None)
     return state
 
 

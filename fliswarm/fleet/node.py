@@ -300,10 +300,10 @@ class LiveNode:
             When that is not possible now; the entry stays.
         """
         with self._journal.hand(self.node.name, entry.change), self._watch.noticing():
-            await self._settle(self._world(entry.wanted, self._tell))
+            await self._settle(self._world(entry.wanted, self._tell), entry.key)
 
-    async def _settle(self, world: World) -> None:
-        entry = self._journal.of(self.node.name)
+    async def _settle(self, world: World, key: str | None = None) -> None:
+        entry = self._journal.of(key or self.node.name)
         if entry is None:
             return
         there = replace(world, wanted=entry.wanted, node=entry.node)

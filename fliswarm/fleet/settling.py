@@ -49,9 +49,9 @@ class Settling:
     def start(self) -> None:
         """Begin with all that is to be settled and is not begun yet."""
         for entry in self._journal.entries:
-            name = entry.node.name
-            if name not in self._tasks and self._journal.busy(name) is None:
-                self._tasks[name] = asyncio.create_task(self._settle(name))
+            key = entry.key
+            if key not in self._tasks and self._journal.busy(entry.node.name) is None:
+                self._tasks[key] = asyncio.create_task(self._settle(key))
 
     async def close(self) -> None:
         """Stop trying; the journal keeps what is left."""
@@ -63,27 +63,28 @@ class Settling:
     async def forget(self, node: Node) -> None:
         """Settle nothing any more on the engine of a node: it is gone for good."""
         name = node.name
-        entry = self._journal.of(name)
-        if entry is not None and entry.node.engine == node.engine:
-            await self._journal.end(name)
-            self._tell(facts.Settled(node=name, change=entry.change, how="forgotten"))
+        for entry in self._journal.entries:
+            if (entry.node.name, entry.node.engine) == (name, node.engine):
+                await self._journal.end(entry.key)
+                change = entry.change
+                self._tell(facts.Settled(node=name, change=change, how="forgotten"))
 
-    async def _settle(self, name: str) -> None:
+    async def _settle(self, key: str) -> None:
         try:
-            await self._settle_all(name)
+            await self._settle_all(key)
         finally:
-            del self._tasks[name]
+            del self._tasks[key]
 
-    async def _settle_all(self, name: str) -> None:
+    async def _settle_all(self, key: str) -> None:
         pause = self._patience.look / 2
         told = ""
-        while (entry := self._journal.of(name)) is not None:
+        while (entry := self._journal.of(key)) is not None:
             why = await self._attempt(entry)
             if why is None:
                 return
-            if why != told:
+            if why not in ("", told):
                 told = why
-                change, step = entry.change, entry.step
+                name, change, step = entry.node.name, entry.change, entry.step
                 self._tell(
                     facts.Unfinished(node=name, change=change, step=step, reason=why)
                 )
@@ -91,13 +92,15 @@ class Settling:
             pause = min(pause * 2, self._patience.settle)
 
     async def _attempt(self, entry: Entry) -> str | None:
-        """Try once; return why it did not work, ``None`` when nothing is left to do."""
+        """Try once; return why it did not work, ``None`` when nothing is left to do.
+
+        Nothing is told of another hand that is on the node.
+        """
         live, visits = self._live(entry)
         try:
             await live.settle(entry)
         except BusyError:
-            # Whoever has the node settles what was cut off before anything else.
-            return None
+            return ""
         except FliswarmError as error:
             return problem(error)
         except Exception as error:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from fliswarm import store
 from fliswarm.commands import context as commands
 from fliswarm.commands.call import Call, Sink
 from fliswarm.commands.context import Context
@@ -88,9 +91,9 @@ class Moments:
             self.meet(f"noted {entry.step}")
             return entry
 
-        async def ending(node: str) -> None:
+        async def ending(key: str) -> None:
             self.meet("end")
-            await end(node)
+            await end(key)
 
         async def switching(node, *, on: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
             self.meet(f"power {on}")
@@ -260,6 +263,76 @@ async def test_what_was_cut_off_on_a_computer_that_is_gone_for_good(
     report_leavings(context)
     assert (site.fleet.journal.entries, told.texts) == ([], [])
     assert site.fleet.board.state("gfa1").unfinished is None
+    assert not list((site.state / "journal").iterdir())
+
+
+async def test_a_computer_that_hangs_in_a_change_is_started_anew(site: Site) -> None:
+    await site.reconnect()
+    computer = await cut_off(site)
+    (result,) = await cycle(site)
+    assert result.error is None
+    await until(lambda: site.fleet.board.state("gfa1").unfinished is None, "settled")
+    assert site.fleet.journal.entries == []
+    assert computer.names == {"flicamera-gfa1": "running"}
+
+
+async def test_killed_in_a_reboot_of_a_computer_that_hangs_in_a_change(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = await cut_off(site)
+    old = site.fleet
+    old._settling.start = lambda: None  # type: ignore[method-assign]
+    await old._settling.close()
+    switch = site.power.switch
+
+    async def cut(node: Node, *, on: bool) -> None:
+        await switch(node, on=on)
+        raise Killed
+
+    site.power.switch = cut  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await cycle(site)
+    site.power.switch = switch  # type: ignore[method-assign]
+    assert not computer.power
+    fleet = site.start()
+    await until(lambda: not fleet.journal.entries, "an empty journal")
+    assert (computer.power, computer.names) == (True, {"flicamera-gfa1": "running"})
+    await old.close()
+
+
+@pytest.mark.parametrize("step", ["SetAside", "Remove"])
+async def test_the_controller_is_asked_to_end_while_a_step_is_noted(
+    site: Site, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A slow disk takes the note after that: the change is as far as it says."""
+    await site.reconnect()
+    computer = site.computer("gfa1")
+    begun, go = threading.Event(), threading.Event()
+    write = store.write
+
+    def slow(path: Path, content: object) -> None:
+        noted = cast("dict[str, Any]", content)
+        if noted["steps"][noted["begun"] - 1]["step"] == step:
+            begun.set()
+            go.wait()
+        write(path, content)
+
+    (before,) = computer.daemon.containers
+    task = asyncio.create_task(replace(site))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", slow)
+        patch.setattr(site.fleet._ledger, "note", lambda *_: None)
+        await until(begun.is_set)
+        task.cancel()
+        # As long as an undoing takes that does not wait for the disk.
+        await asyncio.sleep(0.2)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (before in computer.daemon.containers) == (step == "SetAside")
+    assert computer.names == {"flicamera-gfa1": "running"}
+    assert site.fleet.journal.entries == []
     assert not list((site.state / "journal").iterdir())
 
 

@@ -285,6 +285,7 @@ class LiveFleet:
             if await live.identity() == leaving.identity:
                 wanted = self.desired.container(node)
                 async with turns[node.name]:
+                    self._settling.mind(node)
                     changed = await live.remove(wanted, told, (), by)
             self._ledger.forget(leaving.identity)
             told(facts.Cleared(node=node.name, engine=node.engine))

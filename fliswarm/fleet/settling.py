@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fliswarm.change.carry import problem
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
-from fliswarm.errors import BusyError, FliswarmError
+from fliswarm.errors import BusyError, FliswarmError, NodeError
 from fliswarm.fleet.node import LiveNode
 from fliswarm.model import Node, facts
 from fliswarm.model.facts import Tell
@@ -59,6 +59,20 @@ class Settling:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def mind(self, node: Node) -> None:
+        """Let be an engine that a node left while its present one is to be settled.
+
+        Raises
+        ------
+        NodeError
+            When a change of it was cut off on another engine: there is one note.
+        """
+        entry = self._journal.of(node.name)
+        if entry is not None and entry.node.engine != node.engine:
+            where = entry.node.engine
+            text = f"{entry.change} was cut off on {where} and is not undone yet"
+            raise NodeError(node.name, text)
 
     async def forget(self, node: Node) -> None:
         """Settle nothing any more on the engine of a node: it is gone for good."""

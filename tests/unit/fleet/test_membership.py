@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from fliswarm.errors import EngineUnreachableError
 from fliswarm.model import Node
 from fliswarm.model.facts import Cleared, Fact, LeftBehind
 from fliswarm.plan.difference import Plan
@@ -151,6 +152,31 @@ async def move(site: Site, name: str, address: str) -> None:
 
     site.configure(change)
     await reload(site)
+
+
+async def test_what_is_left_waits_for_what_was_cut_off_elsewhere(site: Site) -> None:
+    await site.reconnect()
+    left = site.computer("gfa1")
+    await move(site, "gfa1", "tcp://b:2375")
+    await site.reconnect()
+    computer = site.computer("gfa1")
+
+    def cut(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            computer.up = False
+            raise EngineUnreachableError("gfa1", "the engine does not answer")
+
+    computer.on_call = cut
+    await site.reconnect(force=True)
+    computer.on_call = None
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert "cut off on tcp://b:2375 and is not undone yet" in str(result.error)
+    assert left.names == {"flicamera-gfa1": "running"}
+    computer.up = True
+    await until(lambda: not site.fleet.journal.entries, "an empty journal")
+    assert computer.names == {"flicamera-gfa1": "running"}
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert (result.error, left.names) == (None, {})
 
 
 async def test_an_engine_by_another_address_is_not_left(site: Site) -> None:

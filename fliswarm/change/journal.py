@@ -134,13 +134,21 @@ class Journal:
         self._entries[entry.key] = entry
 
     async def end(self, key: str) -> None:
-        """Note that a change is over."""
+        """Note that a change is over.
+
+        Raises
+        ------
+        StoreError
+            When its file stays; it is over all the same, until the next start.
+        """
         await _whole(self._end(key))
 
     async def _end(self, key: str) -> None:
-        if key in self._entries and self._folder is not None:
-            await asyncio.to_thread(store.remove, self._path(key))
-        self._entries.pop(key, None)
+        try:
+            if self._folder is not None and self._path(key).exists():
+                await asyncio.to_thread(store.remove, self._path(key))
+        finally:
+            self._entries.pop(key, None)
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None

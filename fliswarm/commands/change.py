@@ -9,7 +9,7 @@ import click
 from fliswarm.commands.call import Call
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
-from fliswarm.commands.report import report
+from fliswarm.commands.report import report, trouble
 from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.fan import ApplyResult
@@ -97,6 +97,7 @@ async def _say_plan(
     plans = await context.fleet.plan(nodes, telling(call), force=force)
     for node, steps in zip(nodes, plans, strict=True):
         name = node.node.name
+        trouble(context, name)
         if isinstance(steps, FliswarmError):
             unknown = True
             call.note(steps.exit_code)

@@ -96,14 +96,18 @@ class Board:
         """Return what is known of a node; nothing, of one that nobody told of."""
         return self._states.get(node, State())
 
-    def forget(self, node: str) -> None:
+    def forget(self, node: str, *, camera: bool = True) -> None:
         """Forget what is known of a node: its name may be another computer's now.
 
-        What was cut off stays so until it is settled, wherever that is.
+        What was cut off stays so until it is settled, wherever that is; so does its
+        ``camera``, unless that is to be forgotten as well.
         """
         before = self._states.pop(node, State())
-        if before.unfinished is not None:
-            self._states[node] = State(unfinished=before.unfinished)
+        kept = State(unfinished=before.unfinished)
+        if not camera:
+            kept = replace(kept, camera=before.camera)
+        if kept != State():
+            self._states[node] = kept
 
 
 class News:

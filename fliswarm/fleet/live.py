@@ -120,7 +120,7 @@ class LiveFleet:
             for name, node in desired.nodes.items()
         }
         for name in changed:
-            self.board.forget(name)
+            self.board.forget(name, camera=name not in links)
         await asyncio.gather(*(self._let_go(live, links) for live in gone))
         self.start()
         return changed

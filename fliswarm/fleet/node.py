@@ -14,6 +14,7 @@ from fliswarm.change.prepare import planned, published, pull
 from fliswarm.change.world import Patience, World, current
 from fliswarm.engine import Engine
 from fliswarm.errors import (
+    BusyError,
     EngineError,
     EngineUnreachableError,
     FliswarmError,
@@ -169,6 +170,8 @@ class LiveNode:
         The registry is asked for its image, which is not pulled, and the camera whether
         it answers.
         """
+        if (change := self._journal.busy(self.node.name)) is not None:
+            raise BusyError(self.node.name, change)
         world = self._world(wanted, tell)
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fliswarm import store
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.steps import (
     KINDS,
@@ -87,6 +88,23 @@ async def test_an_entry_that_is_over_is_gone(tmp_path: Path) -> None:
     await journal.end("gfa1")
     await journal.end("gfa1")
     assert (journal.of("gfa1"), list(tmp_path.iterdir())) == (None, [])
+
+
+async def test_an_entry_whose_file_stays_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stays(path: Path) -> None:
+        raise StoreError(path, "Read-only file system")
+
+    journal = Journal(tmp_path)
+    await journal.begin(ENTRY, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "remove", stays)
+        with pytest.raises(StoreError):
+            await journal.end("gfa1")
+    assert journal.entries == []
+    await journal.end("gfa1")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_step_that_cannot_be_noted_is_not_begun(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fliswarm.errors import EngineUnreachableError
 from fliswarm.model import Node
-from fliswarm.model.facts import Cleared, Fact, LeftBehind
+from fliswarm.model.facts import Cleared, Fact, LeftBehind, Settled
 from fliswarm.plan.difference import Plan
 from tests.unit.support.camera import line
 from tests.unit.support.live import Computer, Site
@@ -173,7 +173,8 @@ async def test_what_is_left_waits_for_what_was_cut_off_elsewhere(site: Site) -> 
     assert "cut off on tcp://b:2375 and is not undone yet" in str(result.error)
     assert left.names == {"flicamera-gfa1": "running"}
     computer.up = True
-    await until(lambda: not site.fleet.journal.entries, "an empty journal")
+    await until(lambda: any(isinstance(fact, Settled) for fact in site.facts))
+    await until(lambda: site.fleet.journal.busy("gfa1") is None)
     assert computer.names == {"flicamera-gfa1": "running"}
     (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
     assert (result.error, left.names) == (None, {})
@@ -233,6 +234,46 @@ async def test_a_reload_in_the_middle_of_a_change(site: Site) -> None:
     assert result.error is None
     assert computer.names == {"flicamera-gfa1": "running"}
     assert before not in computer.daemon.containers
+
+
+async def test_a_camera_that_stays_is_known_for_as_long_as_before(site: Site) -> None:
+    await site.reconnect()
+    await until(lambda: site.fleet.board.state("gfa1").camera.good)
+    before = site.fleet.board.state("gfa1").camera
+
+    def change(nodes: dict[str, Node]) -> None:
+        nodes["gfa1"] = replace(nodes["gfa1"], category="fvc")
+
+    site.configure(change)
+    await reload(site)
+    assert site.fleet.board.state("gfa1").camera == before
+
+
+async def test_a_dry_run_fails_where_another_change_is_under_way(site: Site) -> None:
+    nodes = site.fleet.select("gfa1")
+    with site.fleet.journal.hand("gfa1", "remove"):
+        (plan,) = await site.fleet.plan(nodes)
+        (result,) = await site.fleet.apply(nodes, lambda _: None)
+    assert str(plan) == str(result.error) == "gfa1: another remove is under way"
+
+
+async def test_an_engine_that_breaks_when_it_is_asked_is_asked_again(
+    site: Site,
+) -> None:
+    computer = site.computer("gfa1")
+    computer.up = False
+    nodes = site.fleet.select("gfa1")
+    await site.fleet.status(nodes)
+    asked = []
+
+    def fail(call: str) -> None:
+        asked.append(call)
+        raise RuntimeError
+
+    computer.on_call, computer.up = fail, True
+    await until(lambda: "ping" in asked)
+    computer.on_call = None
+    await until(lambda: site.fleet.board.state("gfa1").engine.good)
 
 
 async def test_a_look_under_way_at_a_node_that_leaves_is_nobody_s_news(

@@ -14,7 +14,7 @@ from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
-from fliswarm.fleet.maker import Maker, actor_name
+from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
@@ -109,7 +109,7 @@ class LiveFleet:
         links = {
             live.node.name: live.link
             for live in gone
-            if _same_camera(live.node, desired.nodes.get(live.node.name))
+            if same_camera(live.node, desired.nodes.get(live.node.name))
         }
         # In one step, so that no other reload finds a fleet half changed.
         self.roster.follow(desired)
@@ -252,6 +252,7 @@ class LiveFleet:
         async def one(live: LiveNode) -> bool:
             node = live.node
             self._ledger.note(await live.identity(), node)
+            await self._settling.former(node, self.desired.nodes)
             wanted, others = self.desired.container(node), self._neighbours(node)
             return await live.apply(wanted, told, others, by, force=force)
 
@@ -341,10 +342,3 @@ class LiveFleet:
         if live is None or live.node.engine != entry.node.engine:
             return self._maker.visitor(entry.node), True
         return live, False
-
-
-def _same_camera(before: Node, after: Node | None) -> bool:
-    """Return whether the camera of a node is where it was, under the same name."""
-    if after is None or actor_name(before) != actor_name(after):
-        return False
-    return (before.host, before.port) == (after.host, after.port)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from fliswarm.change.carry import problem
 from fliswarm.change.journal import Entry, Journal
@@ -73,6 +73,23 @@ class Settling:
             where = entry.node.engine
             text = f"{entry.change} was cut off on {where} and is not undone yet"
             raise NodeError(node.name, text)
+
+    async def former(self, node: Node, names: Collection[str]) -> None:
+        """Settle what was cut off on a node's engine under a name that is no node's.
+
+        Raises
+        ------
+        FliswarmError
+            When that is not possible now: it would be done beside what comes next.
+        """
+        for entry in self._journal.entries:
+            if entry.node.engine == node.engine and entry.node.name not in names:
+                live, visits = self._live(entry)
+                try:
+                    await live.settle(entry)
+                finally:
+                    if visits:
+                        await live.close()
 
     async def forget(self, node: Node) -> None:
         """Settle nothing any more on the engine of a node: it is gone for good."""

@@ -159,6 +159,45 @@ async def test_what_is_left_waits_for_what_was_cut_off_elsewhere(site: Site) -> 
     left = site.computer("gfa1")
     await move(site, "gfa1", "tcp://b:2375")
     await site.reconnect()
+    computer = await cut_off(site)
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert "cut off on tcp://b:2375 and is not undone yet" in str(result.error)
+    assert left.names == {"flicamera-gfa1": "running"}
+    computer.up = True
+    await until(lambda: any(isinstance(fact, Settled) for fact in site.facts))
+    await until(lambda: site.fleet.journal.busy("gfa1") is None)
+    assert computer.names == {"flicamera-gfa1": "running"}
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert (result.error, left.names) == (None, {})
+
+
+async def test_a_node_that_was_renamed_after_it_was_cut_off(site: Site) -> None:
+    """The old camera does not begin again while the new one is waited for."""
+    await site.reconnect()
+    computer = await cut_off(site)
+
+    def rename(nodes: dict[str, Node]) -> None:
+        nodes["gfa7"] = nodes.pop("gfa1")
+
+    site.configure(rename)
+    await reload(site)
+    answers, computer.camera.answer = computer.camera.answer, lambda *_: None
+    computer.calls.clear()
+    computer.up = True
+    change = asyncio.create_task(site.reconnect())
+    run = "done: run flicamera-gfa7"
+    await until(lambda: change.done() or run in computer.calls, run)
+    await until(lambda: not site.fleet.journal.of("gfa1"), "settled")
+    computer.camera.answer = answers
+    # It may be settled by itself in the same moment.
+    if (problem := (await change)["gfa7"]) is not None:
+        assert problem == "gfa1: another reconnect is under way"
+        assert (await site.reconnect())["gfa7"] is None
+    assert computer.names == {"flicamera-gfa7": "running"}
+
+
+async def cut_off(site: Site) -> Computer:
+    """Let the engine of a node go away in a replacement; return its computer."""
     computer = site.computer("gfa1")
 
     def cut(call: str) -> None:
@@ -169,15 +208,7 @@ async def test_what_is_left_waits_for_what_was_cut_off_elsewhere(site: Site) -> 
     computer.on_call = cut
     await site.reconnect(force=True)
     computer.on_call = None
-    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
-    assert "cut off on tcp://b:2375 and is not undone yet" in str(result.error)
-    assert left.names == {"flicamera-gfa1": "running"}
-    computer.up = True
-    await until(lambda: any(isinstance(fact, Settled) for fact in site.facts))
-    await until(lambda: site.fleet.journal.busy("gfa1") is None)
-    assert computer.names == {"flicamera-gfa1": "running"}
-    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
-    assert (result.error, left.names) == (None, {})
+    return computer
 
 
 async def test_an_engine_by_another_address_is_not_left(site: Site) -> None:

@@ -139,17 +139,21 @@ class Work:
         Returns
         -------
         how
-            ``finished`` or ``undone``.
+            See `fliswarm.model.facts.Settled`.
         """
+        how = "finished"
         if entry.final:
             for step in entry.steps[entry.begun - 1 :]:
                 if step.acts:
                     await step.do(self.world)
         else:
-            for step in reversed(entry.steps[: entry.begun]):
+            begun = entry.steps[: entry.begun]
+            ways_back = [s for s in begun if type(s).undo is not Step.undo]
+            how = "undone" if ways_back else "left as it is"
+            for step in reversed(ways_back):
                 await step.undo(self.world)
         await self.journal.end(entry.key)
-        return "finished" if entry.final else "undone"
+        return how
 
     async def _failed(self, entry: Entry, error: FliswarmError) -> None:
         """Go back after a failure, if there is anything to go back to."""

@@ -149,6 +149,8 @@ class Journal:
                 await asyncio.to_thread(store.remove, self._path(key))
         finally:
             self._entries.pop(key, None)
+        if key in self.unreadable:
+            self.unreadable.remove(key)
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None

@@ -170,7 +170,8 @@ class Unfinished(Fact):
 class Settled(Fact):
     """A change that was cut off is over.
 
-    ``how`` is ``finished``, ``undone``, or ``forgotten`` with its engine.
+    ``how`` is ``finished``, ``undone``, ``left as it is`` when what was done has no way
+    back, as a start, or ``forgotten`` with its engine.
     """
 
     change: str

@@ -199,6 +199,27 @@ async def test_what_cannot_be_undone_yet_is_told_and_undone_later(site: Site) ->
     assert [(fact.node, fact.how) for fact in settled] == [("gfa1", "undone")]
 
 
+async def test_what_has_no_way_back_is_not_said_to_be_undone(site: Site) -> None:
+    await site.reconnect()
+    old = site.fleet
+    old._settling.start = lambda: None  # type: ignore[method-assign]
+    computer = site.computer("gfa1")
+    reboot_it = computer.system.reboot
+
+    async def cut() -> None:
+        await reboot_it()
+        raise Killed
+
+    computer.system.reboot = cut  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await reboot(site)
+    site.start()
+    await until(lambda: any(isinstance(fact, Settled) for fact in site.facts))
+    settled = [fact for fact in site.facts if isinstance(fact, Settled)]
+    assert [(f.change, f.how) for f in settled] == [("reboot", "left as it is")]
+    await old.close()
+
+
 async def test_the_controller_is_asked_to_end_in_a_replacement(site: Site) -> None:
     assert await site.reconnect() == {"gfa1": None, "gfa2": None}
     computer = site.computer("gfa1")

@@ -126,6 +126,15 @@ def test_what_is_not_understood_is_kept_and_named(tmp_path: Path, content: str) 
     assert (tmp_path / "gfa1.json").read_text() == content
 
 
+async def test_what_is_not_understood_is_nothing_after_the_next_change(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "gfa1.json").write_text("")
+    journal = Journal(tmp_path)
+    await journal.end("gfa1")
+    assert (journal.unreadable, list(tmp_path.iterdir())) == ([], [])
+
+
 @pytest.mark.parametrize("begun", [0, -1, len(STEPS) + 1])
 async def test_more_steps_than_there_are(tmp_path: Path, begun: int) -> None:
     await Journal(tmp_path).begin(ENTRY, 0)

@@ -176,6 +176,9 @@ class Work:
                 f"{problem(second)}. It is undone as soon as that is possible.",
             ) from error
         if any(isinstance(step, Run) for step in entry.steps):
+            if not await self._again(entry):
+                text = "what ran before is not seen to run again"
+                raise EngineError(name, f"{problem(error)}; {text}") from error
             silent = await self.world.silence(self.world.patience.settle)
             camera = "does not answer" if silent else "answers"
             raise EngineError(
@@ -183,6 +186,16 @@ class Work:
                 f"{problem(error)}; the previous container runs again, "
                 f"its camera {camera}",
             ) from error
+
+    async def _again(self, entry: Entry) -> bool:
+        """Return whether anything that was stopped is seen to run."""
+        stopped = {s.container for s in entry.steps if isinstance(s, Stop)}
+        try:
+            seen = await self.world.seen()
+        except EngineError:
+            return False
+        every = (*seen.containers, *seen.others)
+        return any(c.running for c in every if c.id in stopped)
 
     def _tell(self, change: str, step: Step) -> None:
         self.world.tell(

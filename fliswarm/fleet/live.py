@@ -263,10 +263,13 @@ class LiveFleet:
     ) -> list[ApplyResult]:
         """Leave nothing of ours on nodes, all at once."""
         told = self.news.and_to(tell)
+        # The last one on an engine takes the volumes that all of them mount.
+        turns = {live.node.engine: asyncio.Lock() for live in nodes}
 
-        def one(live: LiveNode) -> Awaitable[bool]:
+        async def one(live: LiveNode) -> bool:
             wanted = self.desired.container(live.node)
-            return live.remove(wanted, told, self._neighbours(live.node), by)
+            async with turns[live.node.engine]:
+                return await live.remove(wanted, told, self._neighbours(live.node), by)
 
         return await self._change(nodes, one)
 

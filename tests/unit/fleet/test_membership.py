@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fliswarm.errors import EngineUnreachableError
+from fliswarm.errors import EngineError, EngineUnreachableError
 from fliswarm.model import Node
 from fliswarm.model.facts import Cleared, Fact, LeftBehind, Settled
 from fliswarm.plan.difference import Plan
@@ -209,6 +209,41 @@ async def cut_off(site: Site) -> Computer:
     await site.reconnect(force=True)
     computer.on_call = None
     return computer
+
+
+async def test_two_nodes_on_one_engine_are_removed_with_what_both_mount(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa1")
+
+    def share(nodes: dict[str, Node]) -> None:
+        nodes["gfa2"] = replace(nodes["gfa2"], engine=nodes["gfa1"].engine)
+
+    site.configure(share)
+    await reload(site)
+    (own,) = computer.daemon.containers.values()
+    other = replace(own, id="other", name="flicamera-gfa2", node="gfa2")
+    computer.daemon.containers[other.id] = other
+    results = await site.fleet.remove(site.fleet.select(), lambda _: None)
+    assert [(r.error, r.changed) for r in results] == [(None, True)] * 2
+    assert (computer.names, computer.daemon.volumes) == ({}, set())
+
+
+async def test_what_is_gone_is_not_said_to_run_again(site: Site) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa1")
+    (before,) = computer.daemon.containers
+
+    def lose(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            computer.daemon.containers.pop(before)
+            raise EngineError("gfa1", "no room")
+
+    computer.on_call = lose
+    problems = await site.reconnect(force=True)
+    text = "gfa1: no room; what ran before is not seen to run again"
+    assert problems == {"gfa1": text, "gfa2": None}
 
 
 async def test_an_engine_by_another_address_is_not_left(site: Site) -> None:

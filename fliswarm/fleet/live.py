@@ -127,17 +127,18 @@ class LiveFleet:
 
     async def _let_go(self, live: LiveNode, links: dict[str, CameraLink]) -> None:
         name = live.node.name
+        link = name not in links
         if self.journal.busy(name) is None:
-            await live.close(link=name not in links)
+            await live.close(link=link)
         else:
-            task = asyncio.create_task(self._close_later(live, name not in links))
+            task = asyncio.create_task(live.close(link=link, after=self._idle(name)))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    async def _close_later(self, live: LiveNode, link: bool) -> None:
-        while self.journal.busy(live.node.name) is not None:
+    async def _idle(self, name: str) -> None:
+        """Return when no hand is on a node."""
+        while self.journal.busy(name) is not None:
             await asyncio.sleep(self._patience.look / 10)
-        await live.close(link=link)
 
     # Who
 

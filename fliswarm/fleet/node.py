@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -73,13 +73,16 @@ class LiveNode:
         self._watch = EngineWatch(node.name, engine, tell, patience)
         self._closed = False
 
-    async def close(self, *, link: bool = True) -> None:
-        """Give back connections; what runs on the node keeps running.
+    async def close(
+        self, *, link: bool = True, after: Awaitable[None] | None = None
+    ) -> None:
+        """Give back connections, ``after`` a change; what it sees is no news any more.
 
         Without ``link``, that to its camera stays, for the node that takes its place.
         """
         self._closed = True
         self._watch.close()
+        await (after or asyncio.sleep(0))
         if link:
             await self.link.close()
         self._engine.close()

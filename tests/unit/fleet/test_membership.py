@@ -357,6 +357,21 @@ async def test_a_look_under_way_at_a_node_that_leaves_is_nobody_s_news(
     assert site.fleet.board.state("gfa2").status is None
 
 
+async def test_a_node_that_makes_room_after_a_change_is_nobody_s_news(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    nodes = site.fleet.select("gfa1")
+    with site.fleet.journal.hand("gfa1", "reconnect"):
+        await move(site, "gfa1", "tcp://b:2375")
+        await asyncio.sleep(0)
+        await site.fleet.status(nodes)
+        assert site.fleet.board.state("gfa1").status is None
+    await until(lambda: not site.fleet._closing)
+    (status,) = await site.fleet.status(site.fleet.select("gfa1"))
+    assert site.fleet.board.state("gfa1").status == status
+
+
 @pytest.mark.parametrize("wrong", [RuntimeError("x"), OverflowError("y")])
 async def test_one_node_s_trouble_is_its_own(site: Site, wrong: Exception) -> None:
     def fail(_: str) -> None:

@@ -102,6 +102,11 @@ def test_imports_come_from_the_left(path: str) -> None:
         assert other == own or _layer(other) < _layer(own), f"{path} imports {name}"
 
 
+@pytest.mark.parametrize("path", MODULES)
+def test_a_module_is_read_in_one_go(path: str) -> None:
+    assert len((PACKAGE / path).read_text("utf-8").splitlines()) <= 350
+
+
 def test_there_is_no_cycle() -> None:
     graph = {path: set[str]() for path in MODULES}
     for path, imports in MODULES.items():

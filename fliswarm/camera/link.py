@@ -187,6 +187,7 @@ class CameraLink(Link):
 
     def _disconnected(self, *, was_up: bool) -> None:
         """Tell everyone that waits that nothing more will come."""
+        self.stranger = None
         exchanges = list(self._exchanges.values())
         self._exchanges.clear()
         self._free.clear()

@@ -7,17 +7,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from fliswarm.change.journal import Entry, Journal
-from fliswarm.change.steps import (
-    AwaitCamera,
+from fliswarm.change.computer import (
     AwaitDown,
     AwaitEngine,
     AwaitHost,
     AwaitReturn,
-    MakeVolume,
     PowerOff,
     PowerOn,
     Reboot,
+)
+from fliswarm.change.journal import Entry, Journal
+from fliswarm.change.steps import (
+    AwaitCamera,
+    MakeVolume,
     Remove,
     RemoveVolume,
     Run,
@@ -123,12 +125,15 @@ class Work:
             await self._failed(entry, error)
             raise
         except asyncio.CancelledError:
-            # Whoever ends the controller waits for it, but not for long.
-            with suppress(FliswarmError, TimeoutError):
-                async with asyncio.timeout(self.world.patience.undo):
-                    await self.settle(entry)
+            # What was being noted then is noted; what is noted is how far it is.
+            noted = self.journal.of(entry.key)
+            if noted is not None:
+                # Whoever ends the controller waits for it, but not for long.
+                with suppress(FliswarmError, TimeoutError):
+                    async with asyncio.timeout(self.world.patience.undo):
+                        await self.settle(noted)
             raise
-        await self.journal.end(node.name)
+        await self.journal.end(entry.key)
 
     async def settle(self, entry: Entry) -> str:
         """Finish a change that was cut off, or undo it.
@@ -136,17 +141,21 @@ class Work:
         Returns
         -------
         how
-            ``finished`` or ``undone``.
+            See `fliswarm.model.facts.Settled`.
         """
+        how = "finished"
         if entry.final:
             for step in entry.steps[entry.begun - 1 :]:
                 if step.acts:
                     await step.do(self.world)
         else:
-            for step in reversed(entry.steps[: entry.begun]):
+            begun = entry.steps[: entry.begun]
+            ways_back = [s for s in begun if type(s).undo is not Step.undo]
+            how = "undone" if ways_back else "left as it is"
+            for step in reversed(ways_back):
                 await step.undo(self.world)
-        await self.journal.end(entry.node.name)
-        return "finished" if entry.final else "undone"
+        await self.journal.end(entry.key)
+        return how
 
     async def _failed(self, entry: Entry, error: FliswarmError) -> None:
         """Go back after a failure, if there is anything to go back to."""
@@ -159,7 +168,7 @@ class Work:
             return
         if not any(step.vital for step in entry.steps):
             # A first container whose camera does not answer stays, to be looked at.
-            await self.journal.end(name)
+            await self.journal.end(entry.key)
             return
         try:
             await self.settle(entry)
@@ -170,6 +179,9 @@ class Work:
                 f"{problem(second)}. It is undone as soon as that is possible.",
             ) from error
         if any(isinstance(step, Run) for step in entry.steps):
+            if not await self._again(entry):
+                text = "what ran before is not seen to run again"
+                raise EngineError(name, f"{problem(error)}; {text}") from error
             silent = await self.world.silence(self.world.patience.settle)
             camera = "does not answer" if silent else "answers"
             raise EngineError(
@@ -177,6 +189,16 @@ class Work:
                 f"{problem(error)}; the previous container runs again, "
                 f"its camera {camera}",
             ) from error
+
+    async def _again(self, entry: Entry) -> bool:
+        """Return whether anything that was stopped is seen to run."""
+        stopped = {s.container for s in entry.steps if isinstance(s, Stop)}
+        try:
+            seen = await self.world.seen()
+        except EngineError:
+            return False
+        every = (*seen.containers, *seen.others)
+        return any(c.running for c in every if c.id in stopped)
 
     def _tell(self, change: str, step: Step) -> None:
         self.world.tell(

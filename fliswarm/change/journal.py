@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fliswarm import store
-from fliswarm.change.steps import Step, read, written
+from fliswarm.change.kinds import read, written
+from fliswarm.change.steps import Step
 from fliswarm.errors import BusyError, StoreError
 from fliswarm.model import ContainerSpec, Node, Power, TlsFiles
 
@@ -39,6 +40,17 @@ class Entry:
     actor: str
     steps: tuple[Step, ...]
     begun: int = 0
+
+    @property
+    def key(self) -> str:
+        """What it is noted under: the name of its node, which no ``..`` is in.
+
+        A computer may have to be started anew before what was cut off on it can be
+        undone, so a reboot is noted beside that.
+        """
+        return (
+            f"{self.node.name}..reboot" if self.change == "reboot" else self.node.name
+        )
 
     @property
     def final(self) -> bool:
@@ -100,9 +112,9 @@ class Journal:
         """The changes that are not over, cut off or under way."""
         return list(self._entries.values())
 
-    def of(self, node: str) -> Entry | None:
-        """Return the change of a node that is not over."""
-        return self._entries.get(node)
+    def of(self, key: str) -> Entry | None:
+        """Return a change that is not over, by its `Entry.key`."""
+        return self._entries.get(key)
 
     async def begin(self, entry: Entry, number: int) -> Entry:
         """Note that a step is about to be done.
@@ -113,21 +125,37 @@ class Journal:
             When it cannot be written down; the step must not be done then.
         """
         entry = replace(entry, begun=number + 1)
-        if self._folder is not None:
-            path = self._path(entry.node.name)
-            await asyncio.to_thread(store.write, path, _written(entry))
-        self._entries[entry.node.name] = entry
+        await _whole(self._begin(entry))
         return entry
 
-    async def end(self, node: str) -> None:
-        """Note that the change of a node is over."""
-        if node in self._entries and self._folder is not None:
-            await asyncio.to_thread(store.remove, self._path(node))
-        self._entries.pop(node, None)
+    async def _begin(self, entry: Entry) -> None:
+        if self._folder is not None:
+            path = self._path(entry.key)
+            await asyncio.to_thread(store.write, path, _written(entry))
+        self._entries[entry.key] = entry
 
-    def _path(self, node: str) -> Path:
+    async def end(self, key: str) -> None:
+        """Note that a change is over.
+
+        Raises
+        ------
+        StoreError
+            When its file stays; it is over all the same, until the next start.
+        """
+        await _whole(self._end(key))
+
+    async def _end(self, key: str) -> None:
+        try:
+            if self._folder is not None and self._path(key).exists():
+                await asyncio.to_thread(store.remove, self._path(key))
+        finally:
+            self._entries.pop(key, None)
+        if key in self.unreadable:
+            self.unreadable.remove(key)
+
+    def _path(self, key: str) -> Path:
         assert self._folder is not None
-        return self._folder / f"{node}.json"
+        return self._folder / f"{key}.json"
 
     def _read(self, folder: Path) -> None:
         for path in sorted(folder.glob("*.json")):
@@ -138,7 +166,19 @@ class Journal:
                 log.error("%s: not understood: %s", path, error)  # noqa: TRY400
                 self.unreadable.append(path.stem)
                 continue
-            self._entries[entry.node.name] = entry
+            self._entries[entry.key] = entry
+
+
+async def _whole(act: Coroutine[Any, Any, None]) -> None:
+    """Do something to its end, for who is cancelled too: a thread cannot be ended."""
+    task = asyncio.ensure_future(act)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s", error)  # noqa: TRY400  its words say all
+        raise
 
 
 def _written(entry: Entry) -> dict[str, Any]:

@@ -7,18 +7,16 @@ was killed. So each way back looks at the world first, and may be gone twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from fliswarm.change.world import NO_ANSWER, STOP_GRACE, World, current
 from fliswarm.errors import (
     CameraError,
     EngineError,
     EngineUnreachableError,
-    HostError,
 )
-from fliswarm.model.facts import NothingToAwait, VolumeStays
+from fliswarm.model.facts import VolumeStays
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,161 +225,3 @@ class RemoveVolume(Step):
         except EngineError as error:
             name = world.node.name
             world.tell(VolumeStays(node=name, volume=self.volume, reason=error.problem))
-
-
-@dataclass(frozen=True, slots=True)
-class PowerOff(Step):
-    """Switch the power of the computer off."""
-
-    vital: ClassVar[bool] = True
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        await world.power.switch(world.node, on=False)
-        await asyncio.sleep(world.patience.power)
-
-    async def undo(self, world: World) -> None:
-        """See `Step.undo`."""
-        await world.power.switch(world.node, on=True)
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitDown(Step):
-    """Wait until the computer is seen to be down: its engine does not answer."""
-
-    acts: ClassVar[bool] = False
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        world.camera.drop("the node is rebooting")
-        while await _answers(world):
-            await asyncio.sleep(min(1.0, world.patience.look))
-
-
-@dataclass(frozen=True, slots=True)
-class PowerOn(Step):
-    """Switch the power of the computer on."""
-
-    final: ClassVar[bool] = True
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        await world.power.switch(world.node, on=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Reboot(Step):
-    """Ask the computer to start anew."""
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        await world.host.reboot()
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitHost(Step):
-    """Wait until the computer has started anew since ``before``."""
-
-    before: str
-    host: str
-    acts: ClassVar[bool] = False
-
-    @property
-    def what(self) -> str:
-        """See `Step.what`."""
-        return self.host
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        world.camera.drop("the node is rebooting")
-        while not await self._started(world):
-            await asyncio.sleep(min(1.0, world.patience.look))
-
-    async def _started(self, world: World) -> bool:
-        try:
-            return await world.host.mark() != self.before
-        except HostError:
-            return False
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitEngine(Step):
-    """Wait until the Docker Engine answers."""
-
-    acts: ClassVar[bool] = False
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        while not await _answers(world):
-            await asyncio.sleep(min(1.0, world.patience.look))
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitReturn(Step):
-    """Wait for the camera of a computer that is back, if it has a container."""
-
-    acts: ClassVar[bool] = False
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        if current(world.wanted, await world.seen()) is None:
-            world.tell(NothingToAwait(node=world.node.name))
-            return
-        while await world.silence(world.patience.look) is not None:
-            pass
-
-
-async def _answers(world: World) -> bool:
-    try:
-        await world.engine.ping()
-    except EngineError:
-        return False
-    return True
-
-
-KINDS: Mapping[str, type[Step]] = {
-    kind.__name__: kind
-    for kind in (
-        MakeVolume,
-        SetAside,
-        Stop,
-        Run,
-        Start,
-        AwaitCamera,
-        Remove,
-        RemoveVolume,
-        PowerOff,
-        AwaitDown,
-        PowerOn,
-        Reboot,
-        AwaitHost,
-        AwaitEngine,
-        AwaitReturn,
-    )
-}
-"""All kinds of steps, by the name that the journal has for them."""
-
-
-def written(step: Step) -> dict[str, Any]:
-    """Return a step as JSON values."""
-    return {"step": type(step).__name__, **asdict(step)}
-
-
-def read(noted: Mapping[str, Any]) -> Step:
-    """Return the step that `written` made these values of.
-
-    Raises
-    ------
-    ValueError
-        When they are none of a step.
-    """
-    kind = KINDS.get(noted.get("step", ""))
-    if kind is None:
-        raise ValueError(f"no step: {noted}")
-    values = {f.name: noted[f.name] for f in fields(kind) if f.name in noted}
-    if "before" in values and isinstance(values["before"], list):
-        values["before"] = tuple(values["before"])
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ValueError(f"no step: {noted}") from error

@@ -9,7 +9,7 @@ import click
 from fliswarm.commands.call import Call
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
-from fliswarm.commands.report import report
+from fliswarm.commands.report import report, trouble
 from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.fan import ApplyResult
@@ -97,6 +97,7 @@ async def _say_plan(
     plans = await context.fleet.plan(nodes, telling(call), force=force)
     for node, steps in zip(nodes, plans, strict=True):
         name = node.node.name
+        trouble(context, name)
         if isinstance(steps, FliswarmError):
             unknown = True
             call.note(steps.exit_code)
@@ -140,7 +141,7 @@ async def remove(
     call, fleet = context.call, context.fleet
     named = everything or names is not None or category is not None
     if forget is not None:
-        _forget(context, forget)
+        await _forget(context, forget)
     if not (named or left or forget):
         raise SelectionError("name the nodes to clear, or --all, or --left")
     failed: list[str] = []
@@ -149,20 +150,22 @@ async def remove(
         results = await fleet.remove(nodes, telling(call), call.who)
         failed = report_errors(call, results)
     if left or everything:
-        failed += await _clear(context, fleet.leavings)
+        stay = await _clear(context, fleet.leavings)
+        # Who clears all nodes is told of it; who asked for just that has not got it.
+        failed += stay if left else []
     if failed:
         call.fail(error="Failed to clear one or more nodes.", failed=failed)
     else:
         call.finish()
 
 
-def _forget(context: Context, name: str) -> None:
+async def _forget(context: Context, name: str) -> None:
     fleet = context.fleet
     found = [leaving for leaving in fleet.leavings if leaving.node.name == name]
     if not found:
         raise SelectionError(f"nothing is known to be left of {name}")
     for leaving in found:
-        fleet.forget(leaving)
+        await fleet.forget(leaving)
         context.call.info(text=f"{name}: {leaving.node.engine} is forgotten.")
 
 

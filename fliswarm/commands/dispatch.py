@@ -53,6 +53,7 @@ class Dispatcher:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def give(
         self, body: str, sink: Sink, who: str = "", *, everything: bool = True
@@ -90,13 +91,18 @@ class Dispatcher:
         if not (given.everywhere or everything):
             call.fail(error=REFUSED)
             return None
+        if self._closed:
+            # What is under way takes its time to go back; nobody waits for more.
+            call.fail(error="The controller is ending.")
+            return None
         task = asyncio.create_task(_run(given, Context(call, self._site)))
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, call))
         return task
 
     async def close(self) -> None:
-        """End the commands under way; each is told so."""
+        """End the commands under way, each is told so, and take no more."""
+        self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -19,7 +19,7 @@ async def report(
     for found in await context.fleet.status(nodes, detail=detail):
         _node(context, found)
         _certificate(context, found, detail=detail)
-        _trouble(context, found.node.name)
+        trouble(context, found.node.name)
         if detail:
             _detail(context, found)
 
@@ -42,6 +42,9 @@ def report_leavings(context: Context) -> None:
             "no node has any more; remedy: fliswarm remove --left"
         )
         context.call.info(left=[node.name, node.engine])
+    for entry in context.fleet.journal.entries:
+        if entry.node.name not in context.fleet.desired.nodes:
+            trouble(context, entry.node.name)
     for name in context.fleet.journal.unreadable:
         context.call.warning(
             text=f"What was noted of a change of {name} cannot be read; see the log."
@@ -93,7 +96,8 @@ def _certificate(context: Context, found: NodeStatus, *, detail: bool) -> None:
         context.call.info(certificate=[name, day, left])
 
 
-def _trouble(context: Context, name: str) -> None:
+def trouble(context: Context, name: str) -> None:
+    """Tell what was cut off on a node and is not settled."""
     unfinished = context.fleet.board.state(name).unfinished
     if unfinished is not None:
         context.call.warning(

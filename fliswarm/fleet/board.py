@@ -62,8 +62,10 @@ def fold(state: State, fact: Fact, at: float) -> State:
             return replace(state, change=None, step=None)
         case facts.Unfinished():
             return replace(state, unfinished=fact)
-        case facts.Settled():
-            return replace(state, unfinished=None)
+        case facts.Settled(change=change):
+            unfinished = state.unfinished
+            if unfinished is not None and unfinished.change == change:
+                return replace(state, unfinished=None)
     return state
 
 
@@ -94,9 +96,18 @@ class Board:
         """Return what is known of a node; nothing, of one that nobody told of."""
         return self._states.get(node, State())
 
-    def forget(self, node: str) -> None:
-        """Forget what is known of a node: its name may be another computer's now."""
-        self._states.pop(node, None)
+    def forget(self, node: str, *, camera: bool = True) -> None:
+        """Forget what is known of a node: its name may be another computer's now.
+
+        What was cut off stays so until it is settled, wherever that is; so does its
+        ``camera``, unless that is to be forgotten as well.
+        """
+        before = self._states.pop(node, State())
+        kept = State(unfinished=before.unfinished)
+        if not camera:
+            kept = replace(kept, camera=before.camera)
+        if kept != State():
+            self._states[node] = kept
 
 
 class News:

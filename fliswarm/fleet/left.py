@@ -81,6 +81,6 @@ def _read(path: Path) -> dict[str, Node]:
         if not isinstance(noted, Mapping):
             raise ValueError("no engines")  # noqa: TRY004, TRY301  a file's content
         return {str(key): read_node(value) for key, value in noted.items()}
-    except (StoreError, ValueError, TypeError, KeyError) as error:
+    except (StoreError, ValueError, TypeError, AttributeError) as error:
         log.error("%s: not understood, and left: %s", path, error)  # noqa: TRY400
         return {}

@@ -10,14 +10,11 @@ from fliswarm.camera import CameraLink
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
-from fliswarm.errors import (
-    FliswarmError,
-    SelectionError,
-)
+from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
-from fliswarm.fleet.maker import Maker, actor_name
+from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
@@ -112,7 +109,7 @@ class LiveFleet:
         links = {
             live.node.name: live.link
             for live in gone
-            if _same_camera(live.node, desired.nodes.get(live.node.name))
+            if same_camera(live.node, desired.nodes.get(live.node.name))
         }
         # In one step, so that no other reload finds a fleet half changed.
         self.roster.follow(desired)
@@ -123,24 +120,25 @@ class LiveFleet:
             for name, node in desired.nodes.items()
         }
         for name in changed:
-            self.board.forget(name)
+            self.board.forget(name, camera=name not in links)
         await asyncio.gather(*(self._let_go(live, links) for live in gone))
         self.start()
         return changed
 
     async def _let_go(self, live: LiveNode, links: dict[str, CameraLink]) -> None:
         name = live.node.name
+        link = name not in links
         if self.journal.busy(name) is None:
-            await live.close(link=name not in links)
+            await live.close(link=link)
         else:
-            task = asyncio.create_task(self._close_later(live, name not in links))
+            task = asyncio.create_task(live.close(link=link, after=self._idle(name)))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    async def _close_later(self, live: LiveNode, link: bool) -> None:
-        while self.journal.busy(live.node.name) is not None:
+    async def _idle(self, name: str) -> None:
+        """Return when no hand is on a node."""
+        while self.journal.busy(name) is not None:
             await asyncio.sleep(self._patience.look / 10)
-        await live.close(link=link)
 
     # Who
 
@@ -255,6 +253,7 @@ class LiveFleet:
         async def one(live: LiveNode) -> bool:
             node = live.node
             self._ledger.note(await live.identity(), node)
+            await self._settling.former(node, self.desired.nodes)
             wanted, others = self.desired.container(node), self._neighbours(node)
             return await live.apply(wanted, told, others, by, force=force)
 
@@ -265,10 +264,13 @@ class LiveFleet:
     ) -> list[ApplyResult]:
         """Leave nothing of ours on nodes, all at once."""
         told = self.news.and_to(tell)
+        # The last one on an engine takes the volumes that all of them mount.
+        turns = {live.node.engine: asyncio.Lock() for live in nodes}
 
-        def one(live: LiveNode) -> Awaitable[bool]:
+        async def one(live: LiveNode) -> bool:
             wanted = self.desired.container(live.node)
-            return live.remove(wanted, told, self._neighbours(live.node), by)
+            async with turns[live.node.engine]:
+                return await live.remove(wanted, told, self._neighbours(live.node), by)
 
         return await self._change(nodes, one)
 
@@ -278,15 +280,18 @@ class LiveFleet:
         """Leave nothing of ours on engines that no node has any more, all at once."""
         told = self.news.and_to(tell)
         lives = {self._maker.visitor(leaving.node): leaving for leaving in leavings}
+        # A node that moved twice has left two, and one hand.
+        turns = {leaving.node.name: asyncio.Lock() for leaving in leavings}
 
         async def one(live: LiveNode) -> bool:
-            leaving = lives[live]
+            leaving, changed = lives[live], False
             node = leaving.node
-            changed = False
             # Another engine may have its address now: what is on that is not ours.
             if await live.identity() == leaving.identity:
                 wanted = self.desired.container(node)
-                changed = await live.remove(wanted, told, (), by)
+                async with turns[node.name]:
+                    self._settling.mind(node)
+                    changed = await live.remove(wanted, told, (), by)
             self._ledger.forget(leaving.identity)
             told(facts.Cleared(node=node.name, engine=node.engine))
             return changed
@@ -296,8 +301,9 @@ class LiveFleet:
         finally:
             await asyncio.gather(*(live.close() for live in lives))
 
-    def forget(self, leaving: Leaving) -> None:
-        """Forget an engine that will never answer again."""
+    async def forget(self, leaving: Leaving) -> None:
+        """Forget an engine that will never answer again, and what was cut off there."""
+        await self._settling.forget(leaving.node)
         self._ledger.forget(leaving.identity)
 
     async def reboot(
@@ -340,10 +346,3 @@ class LiveFleet:
         if live is None or live.node.engine != entry.node.engine:
             return self._maker.visitor(entry.node), True
         return live, False
-
-
-def _same_camera(before: Node, after: Node | None) -> bool:
-    """Return whether the camera of a node is where it was, under the same name."""
-    if after is None or actor_name(before) != actor_name(after):
-        return False
-    return (before.host, before.port) == (after.host, after.port)

@@ -20,6 +20,13 @@ def actor_name(node: Node) -> str:
     return node.environment.get("ACTOR_NAME", node.name)
 
 
+def same_camera(before: Node, after: Node | None) -> bool:
+    """Return whether the camera of a node is where it was, under the same name."""
+    if after is None or actor_name(before) != actor_name(after):
+        return False
+    return (before.host, before.port) == (after.host, after.port)
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """What all live nodes of a fleet have in common; see `LiveNode`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from fliswarm.change.prepare import planned, published, pull
 from fliswarm.change.world import Patience, World, current
 from fliswarm.engine import Engine
 from fliswarm.errors import (
+    BusyError,
     EngineError,
     EngineUnreachableError,
     FliswarmError,
@@ -72,13 +73,16 @@ class LiveNode:
         self._watch = EngineWatch(node.name, engine, tell, patience)
         self._closed = False
 
-    async def close(self, *, link: bool = True) -> None:
-        """Give back connections; what runs on the node keeps running.
+    async def close(
+        self, *, link: bool = True, after: Awaitable[None] | None = None
+    ) -> None:
+        """Give back connections, ``after`` a change; what it sees is no news any more.
 
         Without ``link``, that to its camera stays, for the node that takes its place.
         """
         self._closed = True
         self._watch.close()
+        await (after or asyncio.sleep(0))
         if link:
             await self.link.close()
         self._engine.close()
@@ -169,6 +173,8 @@ class LiveNode:
         The registry is asked for its image, which is not pulled, and the camera whether
         it answers.
         """
+        if (change := self._journal.busy(self.node.name)) is not None:
+            raise BusyError(self.node.name, change)
         world = self._world(wanted, tell)
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)
@@ -300,10 +306,10 @@ class LiveNode:
             When that is not possible now; the entry stays.
         """
         with self._journal.hand(self.node.name, entry.change), self._watch.noticing():
-            await self._settle(self._world(entry.wanted, self._tell))
+            await self._settle(self._world(entry.wanted, self._tell), entry.key)
 
-    async def _settle(self, world: World) -> None:
-        entry = self._journal.of(self.node.name)
+    async def _settle(self, world: World, key: str | None = None) -> None:
+        entry = self._journal.of(key or self.node.name)
         if entry is None:
             return
         there = replace(world, wanted=entry.wanted, node=entry.node)

@@ -62,11 +62,18 @@ class Roster:
         """Take a new configuration."""
         self._desired = desired
         configured = set(desired.enabled)
-        self._said = {
+        holds = {
             name: said
             for name, said in self._said.items()
             if name in desired.nodes and said.configured == (name in configured)
         }
+        if holds != self._said:
+            self._said = holds
+            try:
+                # Else it would hold again from the next start on.
+                self._write(holds)
+            except StoreError as error:
+                log.error("%s", error)  # noqa: TRY400  its words say all
         self._met = (self._met & set(desired.nodes)) | configured | set(self._said)
 
     def standing(self, name: str) -> Standing:
@@ -100,11 +107,14 @@ class Roster:
         said[name] = Standing(enabled, by, reason, since, configured)
         if enabled and configured:
             del said[name]
+        self._write(said)
+        self._said = said
+        self._met.add(name)
+
+    def _write(self, said: Mapping[str, Standing]) -> None:
         if self._path is not None:
             content = {node: asdict(standing) for node, standing in said.items()}
             store.write(self._path, content)
-        self._said = said
-        self._met.add(name)
 
 
 def _read(path: Path) -> dict[str, Standing]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from fliswarm.change.carry import problem
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
-from fliswarm.errors import BusyError, FliswarmError
+from fliswarm.errors import BusyError, FliswarmError, NodeError
 from fliswarm.fleet.node import LiveNode
-from fliswarm.model import facts
+from fliswarm.model import Node, facts
 from fliswarm.model.facts import Tell
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ class Settling:
     def start(self) -> None:
         """Begin with all that is to be settled and is not begun yet."""
         for entry in self._journal.entries:
-            name = entry.node.name
-            if name not in self._tasks and self._journal.busy(name) is None:
-                self._tasks[name] = asyncio.create_task(self._settle(name))
+            key = entry.key
+            if key not in self._tasks and self._journal.busy(entry.node.name) is None:
+                self._tasks[key] = asyncio.create_task(self._settle(key))
 
     async def close(self) -> None:
         """Stop trying; the journal keeps what is left."""
@@ -60,22 +60,62 @@ class Settling:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _settle(self, name: str) -> None:
-        try:
-            await self._settle_all(name)
-        finally:
-            del self._tasks[name]
+    def mind(self, node: Node) -> None:
+        """Let be an engine that a node left while its present one is to be settled.
 
-    async def _settle_all(self, name: str) -> None:
+        Raises
+        ------
+        NodeError
+            When a change of it was cut off on another engine: there is one note.
+        """
+        entry = self._journal.of(node.name)
+        if entry is not None and entry.node.engine != node.engine:
+            where = entry.node.engine
+            text = f"{entry.change} was cut off on {where} and is not undone yet"
+            raise NodeError(node.name, text)
+
+    async def former(self, node: Node, names: Collection[str]) -> None:
+        """Settle what was cut off on a node's engine under a name that is no node's.
+
+        Raises
+        ------
+        FliswarmError
+            When that is not possible now: it would be done beside what comes next.
+        """
+        for entry in self._journal.entries:
+            if entry.node.engine == node.engine and entry.node.name not in names:
+                live, visits = self._live(entry)
+                try:
+                    await live.settle(entry)
+                finally:
+                    if visits:
+                        await live.close()
+
+    async def forget(self, node: Node) -> None:
+        """Settle nothing any more on the engine of a node: it is gone for good."""
+        name = node.name
+        for entry in self._journal.entries:
+            if (entry.node.name, entry.node.engine) == (name, node.engine):
+                await self._journal.end(entry.key)
+                change = entry.change
+                self._tell(facts.Settled(node=name, change=change, how="forgotten"))
+
+    async def _settle(self, key: str) -> None:
+        try:
+            await self._settle_all(key)
+        finally:
+            del self._tasks[key]
+
+    async def _settle_all(self, key: str) -> None:
         pause = self._patience.look / 2
         told = ""
-        while (entry := self._journal.of(name)) is not None:
+        while (entry := self._journal.of(key)) is not None:
             why = await self._attempt(entry)
             if why is None:
                 return
-            if why != told:
+            if why not in ("", told):
                 told = why
-                change, step = entry.change, entry.step
+                name, change, step = entry.node.name, entry.change, entry.step
                 self._tell(
                     facts.Unfinished(node=name, change=change, step=step, reason=why)
                 )
@@ -83,13 +123,15 @@ class Settling:
             pause = min(pause * 2, self._patience.settle)
 
     async def _attempt(self, entry: Entry) -> str | None:
-        """Try once; return why it did not work, ``None`` when nothing is left to do."""
+        """Try once; return why it did not work, ``None`` when nothing is left to do.
+
+        Nothing is told of another hand that is on the node.
+        """
         live, visits = self._live(entry)
         try:
             await live.settle(entry)
         except BusyError:
-            # Whoever has the node settles what was cut off before anything else.
-            return None
+            return ""
         except FliswarmError as error:
             return problem(error)
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from fliswarm.engine import Engine
 from fliswarm.errors import EngineError, EngineUnreachableError
 from fliswarm.model import facts
 from fliswarm.model.facts import Tell
+
+log = logging.getLogger(__name__)
 
 
 class EngineWatch:
@@ -83,5 +86,9 @@ class EngineWatch:
         try:
             await self._engine.ping()
         except EngineError:
+            return False
+        except Exception:
+            # Nobody would ask it again if this ended.
+            log.exception("%s", self._node)
             return False
         return True

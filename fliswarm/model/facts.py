@@ -168,7 +168,11 @@ class Unfinished(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled(Fact):
-    """A change that was cut off is over: ``how`` is ``finished`` or ``undone``."""
+    """A change that was cut off is over.
+
+    ``how`` is ``finished``, ``undone``, ``left as it is`` when what was done has no way
+    back, as a start, or ``forgotten`` with its engine.
+    """
 
     change: str
     how: str

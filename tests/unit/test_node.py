@@ -214,9 +214,10 @@ async def test_a_running_container_without_a_camera_is_replaced(bench: Bench) ->
     await bench.apply()
     before = (await bench.engine.observe(bench.wanted)).containers[0]
     assert isinstance(bench.camera, RawCamera)
+    so_far = bench.camera.connections
 
     def after_a_new_connection(camera: RawCamera, number: int, _: str) -> None:
-        if camera.connections > 1:
+        if camera.connections > so_far:
             camera.send(line(number, ":"))
 
     bench.camera.answer = after_a_new_connection

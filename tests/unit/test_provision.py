@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 
 from fliswarm.errors import ConfigError, ProvisionError
+from fliswarm.site.environment import DEFAULTS, ansible_environment
 from fliswarm.site.passed import answered
-from fliswarm.site.provision import (
-    DEFAULTS,
-    Event,
-    Site,
-    _result,
-    ansible_environment,
-    read_site,
-    run_playbook,
-)
+from fliswarm.site.provision import Event, Site, _result, read_site, run_playbook
 from fliswarm.site.share import share
 
 GOOD = """\

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import dataclasses
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from fliswarm import store
+from fliswarm.commands import context as commands
+from fliswarm.commands.call import Call, Sink
+from fliswarm.commands.context import Context
+from fliswarm.commands.report import report_leavings
 from fliswarm.errors import EngineUnreachableError
 from fliswarm.fleet.fan import ApplyResult
-from fliswarm.model import Image
+from fliswarm.model import Image, Node
 from fliswarm.model.facts import Settled, Unfinished
 from tests.unit.support.camera import RawCamera
-from tests.unit.support.live import Site
+from tests.unit.support.live import Computer, Site
 from tests.unit.support.site import IMAGE
 from tests.unit.support.wait import until
 
@@ -83,9 +91,9 @@ class Moments:
             self.meet(f"noted {entry.step}")
             return entry
 
-        async def ending(node: str) -> None:
+        async def ending(key: str) -> None:
             self.meet("end")
-            await end(node)
+            await end(key)
 
         async def switching(node, *, on: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
             self.meet(f"power {on}")
@@ -191,6 +199,27 @@ async def test_what_cannot_be_undone_yet_is_told_and_undone_later(site: Site) ->
     assert [(fact.node, fact.how) for fact in settled] == [("gfa1", "undone")]
 
 
+async def test_what_has_no_way_back_is_not_said_to_be_undone(site: Site) -> None:
+    await site.reconnect()
+    old = site.fleet
+    old._settling.start = lambda: None  # type: ignore[method-assign]
+    computer = site.computer("gfa1")
+    reboot_it = computer.system.reboot
+
+    async def cut() -> None:
+        await reboot_it()
+        raise Killed
+
+    computer.system.reboot = cut  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await reboot(site)
+    site.start()
+    await until(lambda: any(isinstance(fact, Settled) for fact in site.facts))
+    settled = [fact for fact in site.facts if isinstance(fact, Settled)]
+    assert [(f.change, f.how) for f in settled] == [("reboot", "left as it is")]
+    await old.close()
+
+
 async def test_the_controller_is_asked_to_end_in_a_replacement(site: Site) -> None:
     assert await site.reconnect() == {"gfa1": None, "gfa2": None}
     computer = site.computer("gfa1")
@@ -205,3 +234,153 @@ async def test_the_controller_is_asked_to_end_in_a_replacement(site: Site) -> No
     assert list(computer.daemon.containers) == [before]
     assert computer.names == {"flicamera-gfa1": "running"}
     assert site.fleet.journal.entries == []
+
+
+async def cut_off(site: Site) -> Computer:
+    """Let the engine of a node go away in a replacement; return its computer."""
+    computer = site.computer("gfa1")
+
+    def cut(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            computer.up = False
+            raise EngineUnreachableError("gfa1", "the engine does not answer")
+
+    computer.on_call = cut
+    await replace(site)
+    computer.on_call = None
+    await until(lambda: site.fleet.board.state("gfa1").unfinished)
+    return computer
+
+
+async def test_a_reload_does_not_forget_what_was_cut_off(site: Site) -> None:
+    await site.reconnect()
+    computer = await cut_off(site)
+
+    def change(nodes: dict[str, Node]) -> None:
+        nodes["gfa1"] = dataclasses.replace(nodes["gfa1"], category="fvc")
+
+    site.configure(change)
+    await site.fleet.reload(site.desired)
+    assert site.fleet.board.state("gfa1").unfinished is not None
+    computer.up = True
+    await until(lambda: site.fleet.board.state("gfa1").unfinished is None)
+    assert computer.names == {"flicamera-gfa1": "running"}
+
+
+async def test_what_was_cut_off_on_a_computer_that_is_gone_for_good(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    await cut_off(site)
+    site.configure(lambda nodes: nodes.pop("gfa1"))
+    await site.fleet.reload(site.desired)
+    told = Told()
+    context = Context(Call("status", told), of(site))
+    report_leavings(context)
+    assert any("gfa1: reconnect was cut off at Run" in text for text in told.texts)
+    (leaving,) = site.fleet.leavings
+    await site.fleet.forget(leaving)
+    told.texts.clear()
+    report_leavings(context)
+    assert (site.fleet.journal.entries, told.texts) == ([], [])
+    assert site.fleet.board.state("gfa1").unfinished is None
+    assert not list((site.state / "journal").iterdir())
+
+
+async def test_a_computer_that_hangs_in_a_change_is_started_anew(site: Site) -> None:
+    await site.reconnect()
+    computer = await cut_off(site)
+    (result,) = await cycle(site)
+    assert result.error is None
+    await until(lambda: site.fleet.board.state("gfa1").unfinished is None, "settled")
+    assert site.fleet.journal.entries == []
+    assert computer.names == {"flicamera-gfa1": "running"}
+
+
+async def test_killed_in_a_reboot_of_a_computer_that_hangs_in_a_change(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = await cut_off(site)
+    old = site.fleet
+    old._settling.start = lambda: None  # type: ignore[method-assign]
+    await old._settling.close()
+    switch = site.power.switch
+
+    async def cut(node: Node, *, on: bool) -> None:
+        await switch(node, on=on)
+        raise Killed
+
+    site.power.switch = cut  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await cycle(site)
+    site.power.switch = switch  # type: ignore[method-assign]
+    assert not computer.power
+    fleet = site.start()
+    await until(lambda: not fleet.journal.entries, "an empty journal")
+    assert (computer.power, computer.names) == (True, {"flicamera-gfa1": "running"})
+    await old.close()
+
+
+@pytest.mark.parametrize("step", ["SetAside", "Remove"])
+async def test_the_controller_is_asked_to_end_while_a_step_is_noted(
+    site: Site, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A slow disk takes the note after that: the change is as far as it says."""
+    await site.reconnect()
+    computer = site.computer("gfa1")
+    begun, go = threading.Event(), threading.Event()
+    write = store.write
+
+    def slow(path: Path, content: object) -> None:
+        noted = cast("dict[str, Any]", content)
+        if noted["steps"][noted["begun"] - 1]["step"] == step:
+            begun.set()
+            go.wait()
+        write(path, content)
+
+    (before,) = computer.daemon.containers
+    task = asyncio.create_task(replace(site))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", slow)
+        patch.setattr(site.fleet._ledger, "note", lambda *_: None)
+        await until(begun.is_set)
+        task.cancel()
+        # As long as an undoing takes that does not wait for the disk.
+        await asyncio.sleep(0.2)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (before in computer.daemon.containers) == (step == "SetAside")
+    assert computer.names == {"flicamera-gfa1": "running"}
+    assert site.fleet.journal.entries == []
+    assert not list((site.state / "journal").iterdir())
+
+
+class Told(Sink):
+    """Keeps the texts of replies."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        """See `Sink.write`."""
+        if "text" in keywords:
+            self.texts.append(str(keywords["text"]))
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        """See `Sink.relay`."""
+
+    async def ready(self) -> None:
+        """See `Sink.ready`."""
+
+
+def of(site: Site) -> commands.Site:
+    """Return what commands work with."""
+
+    async def reload() -> list[str]:
+        return await site.fleet.reload(site.desired)
+
+    return commands.Site(site.fleet, "fliswarm", "0", reload, list)

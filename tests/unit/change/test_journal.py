@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fliswarm import store
+from fliswarm.change.computer import AwaitHost
 from fliswarm.change.journal import Entry, Journal
+from fliswarm.change.kinds import KINDS, read, written
 from fliswarm.change.steps import (
-    KINDS,
-    AwaitHost,
     MakeVolume,
     Remove,
     RemoveVolume,
@@ -18,8 +19,6 @@ from fliswarm.change.steps import (
     Start,
     Step,
     Stop,
-    read,
-    written,
 )
 from fliswarm.errors import BusyError, StoreError
 from fliswarm.model import Node, Power, TlsFiles
@@ -89,6 +88,23 @@ async def test_an_entry_that_is_over_is_gone(tmp_path: Path) -> None:
     assert (journal.of("gfa1"), list(tmp_path.iterdir())) == (None, [])
 
 
+async def test_an_entry_whose_file_stays_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stays(path: Path) -> None:
+        raise StoreError(path, "Read-only file system")
+
+    journal = Journal(tmp_path)
+    await journal.begin(ENTRY, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "remove", stays)
+        with pytest.raises(StoreError):
+            await journal.end("gfa1")
+    assert journal.entries == []
+    await journal.end("gfa1")
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_step_that_cannot_be_noted_is_not_begun(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     journal = Journal(tmp_path / "file")
@@ -106,6 +122,15 @@ def test_what_is_not_understood_is_kept_and_named(tmp_path: Path, content: str) 
     journal = Journal(tmp_path)
     assert (journal.entries, journal.unreadable) == ([], ["gfa1"])
     assert (tmp_path / "gfa1.json").read_text() == content
+
+
+async def test_what_is_not_understood_is_nothing_after_the_next_change(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "gfa1.json").write_text("")
+    journal = Journal(tmp_path)
+    await journal.end("gfa1")
+    assert (journal.unreadable, list(tmp_path.iterdir())) == ([], [])
 
 
 @pytest.mark.parametrize("begun", [0, -1, len(STEPS) + 1])

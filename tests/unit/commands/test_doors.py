@@ -250,6 +250,30 @@ async def test_a_command_that_is_cancelled_before_its_turn(tmp_path: Path) -> No
         assert not [str(w.message) for w in caught if "never awaited" in str(w.message)]
 
 
+async def test_an_ending_controller_takes_no_more(tmp_path: Path) -> None:
+    async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
+        dispatcher = running.service._dispatcher
+        slow, late = Codes(), Codes()
+        going = asyncio.Event()
+
+        async def slowly(*_: object, **__: object) -> None:
+            try:
+                await going.wait()
+            finally:
+                await going.wait()
+
+        task = asyncio.create_task(slowly())
+        dispatcher._tasks.add(task)
+        assert dispatcher.give("events", slow) is not None
+        await asyncio.sleep(0)
+        end = asyncio.create_task(dispatcher.close())
+        await until(lambda: slow.codes == ">f")
+        assert dispatcher.give("reconnect", late) is None
+        assert late.codes == ">f"
+        going.set()
+        await end
+
+
 async def test_who_asked_is_known_to_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from fliswarm.errors import EngineError, EngineUnreachableError
 from fliswarm.model import Node
-from fliswarm.model.facts import Cleared, Fact, LeftBehind
-from tests.unit.support.live import Site
+from fliswarm.model.facts import Cleared, Fact, LeftBehind, Settled
+from fliswarm.plan.difference import Plan
+from tests.unit.support.camera import line
+from tests.unit.support.live import Computer, Site
 from tests.unit.support.wait import until
 
 
@@ -62,6 +65,22 @@ async def test_another_camera_on_the_port_is_not_the_node_s(site: Site) -> None:
     assert "what answers there says that it is gfa1" in problems["gfa7"]
 
 
+async def test_another_camera_that_is_gone_is_not_the_reason_any_more(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    camera = site.computer("gfa1").camera
+    (live,) = site.fleet.select("gfa1")
+    camera.answer = lambda made, number, _: made.send(line(number, ":", "gfa9"))
+    live.link.drop("a test")
+    await until(lambda: live.link.stranger)
+    await camera.close()
+    await until(lambda: live.link.problem == "Connection refused")
+    (plan,) = await site.fleet.plan([live])
+    assert isinstance(plan, Plan)
+    assert [d.found for d in plan.differences] == ["it does not answer"]
+
+
 async def test_two_nodes_change_places(site: Site) -> None:
     await site.reconnect()
 
@@ -107,8 +126,124 @@ async def test_a_computer_that_is_gone_for_good_can_be_forgotten(site: Site) -> 
     site.configure(lambda nodes: nodes.pop("gfa2"))
     await reload(site)
     (leaving,) = site.fleet.leavings
-    site.fleet.forget(leaving)
+    await site.fleet.forget(leaving)
     assert site.fleet.leavings == []
+
+
+async def test_a_node_that_moved_twice_leaves_two_engines(site: Site) -> None:
+    await site.reconnect()
+    left = [site.computer("gfa1")]
+    for address in ("tcp://b:2375", "tcp://c:2375"):
+        await move(site, "gfa1", address)
+        assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+        left.append(site.computer("gfa1"))
+    results = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert [(r.error, r.changed) for r in results] == [(None, True)] * 2
+    assert [c.names for c in left] == [{}, {}, {"flicamera-gfa1": "running"}]
+    assert site.fleet.leavings == []
+
+
+async def move(site: Site, name: str, address: str) -> None:
+    """Let a node have another computer, with its camera."""
+    site.computers[address] = Computer(site.computer(name).camera, name)
+
+    def change(nodes: dict[str, Node]) -> None:
+        nodes[name] = replace(nodes[name], engine=address)
+
+    site.configure(change)
+    await reload(site)
+
+
+async def test_what_is_left_waits_for_what_was_cut_off_elsewhere(site: Site) -> None:
+    await site.reconnect()
+    left = site.computer("gfa1")
+    await move(site, "gfa1", "tcp://b:2375")
+    await site.reconnect()
+    computer = await cut_off(site)
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert "cut off on tcp://b:2375 and is not undone yet" in str(result.error)
+    assert left.names == {"flicamera-gfa1": "running"}
+    computer.up = True
+    await until(lambda: any(isinstance(fact, Settled) for fact in site.facts))
+    await until(lambda: site.fleet.journal.busy("gfa1") is None)
+    assert computer.names == {"flicamera-gfa1": "running"}
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert (result.error, left.names) == (None, {})
+
+
+async def test_a_node_that_was_renamed_after_it_was_cut_off(site: Site) -> None:
+    """The old camera does not begin again while the new one is waited for."""
+    await site.reconnect()
+    computer = await cut_off(site)
+
+    def rename(nodes: dict[str, Node]) -> None:
+        nodes["gfa7"] = nodes.pop("gfa1")
+
+    site.configure(rename)
+    await reload(site)
+    answers, computer.camera.answer = computer.camera.answer, lambda *_: None
+    computer.calls.clear()
+    computer.up = True
+    change = asyncio.create_task(site.reconnect())
+    run = "done: run flicamera-gfa7"
+    await until(lambda: change.done() or run in computer.calls, run)
+    await until(lambda: not site.fleet.journal.of("gfa1"), "settled")
+    computer.camera.answer = answers
+    # It may be settled by itself in the same moment.
+    if (problem := (await change)["gfa7"]) is not None:
+        assert problem == "gfa1: another reconnect is under way"
+        assert (await site.reconnect())["gfa7"] is None
+    assert computer.names == {"flicamera-gfa7": "running"}
+
+
+async def cut_off(site: Site) -> Computer:
+    """Let the engine of a node go away in a replacement; return its computer."""
+    computer = site.computer("gfa1")
+
+    def cut(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            computer.up = False
+            raise EngineUnreachableError("gfa1", "the engine does not answer")
+
+    computer.on_call = cut
+    await site.reconnect(force=True)
+    computer.on_call = None
+    return computer
+
+
+async def test_two_nodes_on_one_engine_are_removed_with_what_both_mount(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa1")
+
+    def share(nodes: dict[str, Node]) -> None:
+        nodes["gfa2"] = replace(nodes["gfa2"], engine=nodes["gfa1"].engine)
+
+    site.configure(share)
+    await reload(site)
+    (own,) = computer.daemon.containers.values()
+    other = replace(own, id="other", name="flicamera-gfa2", node="gfa2")
+    computer.daemon.containers[other.id] = other
+    results = await site.fleet.remove(site.fleet.select(), lambda _: None)
+    assert [(r.error, r.changed) for r in results] == [(None, True)] * 2
+    assert (computer.names, computer.daemon.volumes) == ({}, set())
+
+
+async def test_what_is_gone_is_not_said_to_run_again(site: Site) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa1")
+    (before,) = computer.daemon.containers
+
+    def lose(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            computer.daemon.containers.pop(before)
+            raise EngineError("gfa1", "no room")
+
+    computer.on_call = lose
+    problems = await site.reconnect(force=True)
+    text = "gfa1: no room; what ran before is not seen to run again"
+    assert problems == {"gfa1": text, "gfa2": None}
 
 
 async def test_an_engine_by_another_address_is_not_left(site: Site) -> None:
@@ -167,6 +302,46 @@ async def test_a_reload_in_the_middle_of_a_change(site: Site) -> None:
     assert before not in computer.daemon.containers
 
 
+async def test_a_camera_that_stays_is_known_for_as_long_as_before(site: Site) -> None:
+    await site.reconnect()
+    await until(lambda: site.fleet.board.state("gfa1").camera.good)
+    before = site.fleet.board.state("gfa1").camera
+
+    def change(nodes: dict[str, Node]) -> None:
+        nodes["gfa1"] = replace(nodes["gfa1"], category="fvc")
+
+    site.configure(change)
+    await reload(site)
+    assert site.fleet.board.state("gfa1").camera == before
+
+
+async def test_a_dry_run_fails_where_another_change_is_under_way(site: Site) -> None:
+    nodes = site.fleet.select("gfa1")
+    with site.fleet.journal.hand("gfa1", "remove"):
+        (plan,) = await site.fleet.plan(nodes)
+        (result,) = await site.fleet.apply(nodes, lambda _: None)
+    assert str(plan) == str(result.error) == "gfa1: another remove is under way"
+
+
+async def test_an_engine_that_breaks_when_it_is_asked_is_asked_again(
+    site: Site,
+) -> None:
+    computer = site.computer("gfa1")
+    computer.up = False
+    nodes = site.fleet.select("gfa1")
+    await site.fleet.status(nodes)
+    asked = []
+
+    def fail(call: str) -> None:
+        asked.append(call)
+        raise RuntimeError
+
+    computer.on_call, computer.up = fail, True
+    await until(lambda: "ping" in asked)
+    computer.on_call = None
+    await until(lambda: site.fleet.board.state("gfa1").engine.good)
+
+
 async def test_a_look_under_way_at_a_node_that_leaves_is_nobody_s_news(
     site: Site,
 ) -> None:
@@ -180,6 +355,21 @@ async def test_a_look_under_way_at_a_node_that_leaves_is_nobody_s_news(
     await site.fleet.close()
     assert not [t for t in asyncio.all_tasks() if "_wait" in repr(t.get_coro())]
     assert site.fleet.board.state("gfa2").status is None
+
+
+async def test_a_node_that_makes_room_after_a_change_is_nobody_s_news(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    nodes = site.fleet.select("gfa1")
+    with site.fleet.journal.hand("gfa1", "reconnect"):
+        await move(site, "gfa1", "tcp://b:2375")
+        await asyncio.sleep(0)
+        await site.fleet.status(nodes)
+        assert site.fleet.board.state("gfa1").status is None
+    await until(lambda: not site.fleet._closing)
+    (status,) = await site.fleet.status(site.fleet.select("gfa1"))
+    assert site.fleet.board.state("gfa1").status == status
 
 
 @pytest.mark.parametrize("wrong", [RuntimeError("x"), OverflowError("y")])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fliswarm import store
 from fliswarm.errors import StoreError
 from fliswarm.fleet.roster import Roster
 from fliswarm.model import Fleet
@@ -55,6 +56,29 @@ def test_what_the_configuration_says_later_counts(tmp_path: Path) -> None:
     first.follow(DESIRED)
     assert first.standing("gfa2").by == "configuration"
     first.follow(left_out)
+    assert first.enabled == ["gfa1", "gfa3"]
+
+
+def test_what_does_not_hold_any_more_does_not_after_a_start(tmp_path: Path) -> None:
+    first = roster(tmp_path)
+    first.disable("gfa2", "ann", "")
+    first.follow(replace(DESIRED, enabled=("gfa1", "gfa3")))
+    first.follow(DESIRED)
+    assert first.enabled == ["gfa1", "gfa2", "gfa3"]
+    assert roster(tmp_path).enabled == ["gfa1", "gfa2", "gfa3"]
+
+
+def test_a_full_disk_keeps_no_configuration_from_being_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = roster(tmp_path)
+    first.disable("gfa2", "ann", "")
+
+    def full(path: Path, _: object) -> None:
+        raise StoreError(path, "No space left on device")
+
+    monkeypatch.setattr(store, "write", full)
+    first.follow(fleet({"gfa1": 1, "gfa3": 3}))
     assert first.enabled == ["gfa1", "gfa3"]
 
 

@@ -134,6 +134,8 @@ class Client(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Stay until the commands under way have ended: their replies are wanted."""
         self._leaving = True
+        # Where nothing is under way the transport closes, and takes no more then.
+        self._flush()
         return not self._idle
 
     def get_buffer(self, sizehint: int) -> memoryview:

@@ -180,3 +180,14 @@ async def test_a_long_log_reaches_its_clients_whole(
         assert through_socket == 10_000
         await user.close()
     await camera.close()
+
+
+def test_an_answer_goes_out_though_its_client_has_ended_its_input() -> None:
+    """Nothing is under way any more: the transport closes right after this."""
+
+    async def main(client: Served, wire: Wire) -> None:
+        client.write(LINE)
+        assert client.eof_received() is False
+        assert wire.sent == len(LINE)
+
+    run(main)

@@ -26,16 +26,26 @@ OTHER_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 """A host key that no host has."""
 
 
-@pytest.fixture
-def node(fleet: Lab) -> Iterator[str]:
-    """Yield a node whose engine the lab's user may speak to."""
-    name = fleet.nodes[0]
+def _let_in(fleet: Lab, name: str) -> Iterator[str]:
+    """Let the lab's user speak to a host's engine for a while; yield the host's name."""
     there = "docker" in fleet.ssh(name, "id -Gn").out.split()
     if not there:
         assert fleet.ssh(name, "sudo usermod -aG docker lab").code == 0
     yield name
     if not there:
         assert fleet.ssh(name, "sudo gpasswd -d lab docker").code == 0
+
+
+@pytest.fixture
+def node(fleet: Lab) -> Iterator[str]:
+    """Yield a node whose engine the lab's user may speak to."""
+    yield from _let_in(fleet, fleet.nodes[0])
+
+
+@pytest.fixture
+def manager(fleet: Lab) -> Iterator[str]:
+    """Yield the manager, whose engine has no container of ours."""
+    yield from _let_in(fleet, "manager")
 
 
 @asynccontextmanager
@@ -62,13 +72,12 @@ async def back(engine: DockerEngine, limit: float) -> None:
                 return
 
 
-def test_an_engine_behind_ssh_keeps_the_contract(fleet: Lab, node: str) -> None:
-    with fleet.engine(node) as engine:
-        image = engine.containers.get(f"flicamera-{node}").attrs["Config"]["Image"]
+def test_an_engine_behind_ssh_keeps_the_contract(fleet: Lab, manager: str) -> None:
+    address = fleet.address(manager)
     done = fleet.run(
         *("pytest", "-q", "tests/contract/test_engine.py"),
-        FLISWARM_TEST_ENGINE=f"ssh://lab@{fleet.address(node)}",
-        FLISWARM_TEST_IMAGE=image,
+        FLISWARM_TEST_ENGINE=f"ssh://lab@{address}",
+        FLISWARM_TEST_IMAGE=f"{address}:5000/sdss/flicamera:latest",
         FLISWARM_SSH_COMMAND=SSH,
     )
     assert done.code == 0, done.out
@@ -124,10 +133,10 @@ async def test_a_host_with_another_key(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = lab.address(lab.nodes[0])
-    known = tmp_path / ".ssh" / "known_hosts"
-    known.parent.mkdir()
+    known = tmp_path / "known_hosts"
     known.write_text(f"{address} ssh-ed25519 {OTHER_KEY}\n", "utf-8")
-    monkeypatch.setenv("HOME", str(tmp_path))
+    command = f"ssh -o UserKnownHostsFile={known}"
+    monkeypatch.setenv("FLISWARM_SSH_COMMAND", command)
     hosts = SshHosts()
     with pytest.raises(HostError) as error:
         await hosts(Node("gfa1", address, f"tcp://{address}", user="lab")).mark()

@@ -27,7 +27,7 @@ OTHER_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 
 
 def _let_in(fleet: Lab, name: str) -> Iterator[str]:
-    """Let the lab's user speak to a host's engine for a while; yield the host's name."""
+    """Let the lab's user speak to a host's engine for a while; yield its name."""
     there = "docker" in fleet.ssh(name, "id -Gn").out.split()
     if not there:
         assert fleet.ssh(name, "sudo usermod -aG docker lab").code == 0

@@ -10,12 +10,13 @@ import pytest
 from tests.integration.conftest import ROOT, Lab, wait
 from tests.integration.test_identity import ours
 
-JOURNAL = "/var/lib/fliswarm/LAB/journal/gfa1.json"
+JOURNAL = "/var/lib/fliswarm/LAB/journal"
 
 KILL = f"""
 pid=$(systemctl show --property MainPID --value fliswarm)
 for _ in $(seq 200000); do
-    if grep -qs '"begun": %d,\\|"begun": %d}}' {JOURNAL}; then
+    if grep -qs '"begun": %d,\\|"begun": %d}}' {JOURNAL}/gfa1.json {JOURNAL}/gfa1..reboot.json
+    then
         kill -9 "$pid"
         exit
     fi
@@ -51,10 +52,8 @@ def test_killed_at_a_step(fleet: Lab, words: tuple[str, ...], step: int) -> None
         change = pool.submit(fleet.fliswarm, *words, limit=300)
         assert killer.wait(timeout=120) == 0, "no such step was begun"
         assert change.result().code != 0
-    check = f"test ! -e {JOURNAL}"
-    wait(
-        lambda: fleet.ssh("manager", f"sudo sh -c '{check}'").code == 0, 120, "settled"
-    )
+    left = f"sudo find {JOURNAL} -name 'gfa1*.json'"
+    wait(lambda: fleet.ssh("manager", left).out == "", 120, "settled")
     if words is REMOVE and not ours(fleet, "gfa1"):
         # It was too late for a way back.
         assert fleet.fliswarm("reconnect", "-n", "gfa1").code == 0

@@ -15,8 +15,7 @@ JOURNAL = "/var/lib/fliswarm/LAB/journal"
 KILL = f"""
 pid=$(systemctl show --property MainPID --value fliswarm)
 for _ in $(seq 200000); do
-    if grep -qs '"begun": %d,\\|"begun": %d}}' {JOURNAL}/gfa1.json {JOURNAL}/gfa1..reboot.json
-    then
+    if grep -qs '"begun": %d,\\|"begun": %d}}' {JOURNAL}/gfa1*.json; then
         kill -9 "$pid"
         exit
     fi

@@ -6,8 +6,6 @@ Nodes that are switched off are many at times, and cost the others nothing by th
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +14,7 @@ from fliswarm.engine import tls
 from fliswarm.engine.tls import Credentials
 from fliswarm.errors import EngineUnreachableError
 from fliswarm.model import Node
+from fliswarm.net.dial import dial, reason
 
 
 async def knock(node: Node, ours: Credentials | None, limit: float) -> datetime | None:
@@ -67,8 +66,7 @@ async def _dial(
     node: Node, host: str, number: int, limit: float
 ) -> asyncio.StreamWriter:
     try:
-        async with asyncio.timeout(limit):
-            return (await asyncio.open_connection(host, number))[1]
+        return await dial(host, number, limit)
     except ConnectionRefusedError as error:
         raise EngineUnreachableError(
             node.name,
@@ -76,15 +74,9 @@ async def _dial(
             host_alive=True,
             refused=True,
         ) from error
-    except OSError as error:  # TimeoutError is one
-        if isinstance(error, socket.gaierror):
-            reason = error.strerror
-        else:
-            reason = os.strerror(error.errno) if error.errno else "does not answer"
-        raise EngineUnreachableError(node.name, f"{node.engine}: {reason}") from error
-    except UnicodeError as error:
+    except OSError as error:
         raise EngineUnreachableError(
-            node.name, f"{node.engine}: {host} cannot be the name of a host"
+            node.name, f"{node.engine}: {reason(error)}"
         ) from error
 
 

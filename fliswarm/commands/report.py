@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from fliswarm.commands.context import Context
+from fliswarm.commands.words import words
 from fliswarm.fleet.board import State
 from fliswarm.fleet.node import LiveNode
 from fliswarm.model import CERTIFICATE_DAYS, NodeStatus
@@ -99,11 +100,8 @@ def _certificate(context: Context, found: NodeStatus, *, detail: bool) -> None:
 def trouble(context: Context, name: str) -> None:
     """Tell what was cut off on a node and is not settled."""
     unfinished = context.fleet.board.state(name).unfinished
-    if unfinished is not None:
-        context.call.warning(
-            text=f"{name}: {unfinished.change} was cut off at {unfinished.step} and "
-            f"is not undone yet: {unfinished.reason}"
-        )
+    if unfinished is not None and (said := words(unfinished)) is not None:
+        context.call.write(*said)
 
 
 def _detail(context: Context, found: NodeStatus) -> None:

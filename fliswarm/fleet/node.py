@@ -218,10 +218,10 @@ class LiveNode:
             todo = await planned(world, seen, neighbours, force=force)
             if todo.blocked is not None:
                 raise EngineError(self.node.name, todo.blocked)
-            if any(d.field == "camera" for d in todo.differences):
-                reason = next(d.found for d in todo.differences if d.field == "camera")
-                name = self.node.name
-                tell(facts.CameraSilent(node=name, reason=str(reason)))
+            for difference in todo.differences:
+                if difference.field == "camera":
+                    name, reason = self.node.name, str(difference.found)
+                    tell(facts.CameraSilent(node=name, reason=reason))
             work = Work(world, self._journal)
             await work.carry_out("reconnect", by, steps(todo, wanted.name))
             return not todo.empty

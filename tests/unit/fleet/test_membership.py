@@ -20,11 +20,13 @@ async def reload(site: Site) -> None:
     await site.fleet.reload(site.desired)
 
 
+def rename(nodes: dict[str, Node]) -> None:
+    """Give a node another name."""
+    nodes["gfa7"] = nodes.pop("gfa1")
+
+
 async def test_a_renamed_node_has_one_container(site: Site) -> None:
     await site.reconnect()
-
-    def rename(nodes: dict[str, Node]) -> None:
-        nodes["gfa7"] = nodes.pop("gfa1")
 
     computer = site.computer("gfa1")
     site.configure(rename)
@@ -41,9 +43,6 @@ async def test_a_renamed_node_has_one_container(site: Site) -> None:
 async def test_another_camera_on_the_port_is_not_the_node_s(site: Site) -> None:
     """The old program goes on and has the port: the new one never becomes a camera."""
     await site.reconnect()
-
-    def rename(nodes: dict[str, Node]) -> None:
-        nodes["gfa7"] = nodes.pop("gfa1")
 
     computer = site.computer("gfa1")
     site.configure(rename)
@@ -175,9 +174,6 @@ async def test_a_node_that_was_renamed_after_it_was_cut_off(site: Site) -> None:
     """The old camera does not begin again while the new one is waited for."""
     await site.reconnect()
     computer = await cut_off(site)
-
-    def rename(nodes: dict[str, Node]) -> None:
-        nodes["gfa7"] = nodes.pop("gfa1")
 
     site.configure(rename)
     await reload(site)

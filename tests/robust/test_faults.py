@@ -39,7 +39,7 @@ WITNESS = Path(__file__).with_name("witness.py")
 SILENCE = 21.0
 """Seconds in which a silent camera is found out: 15, seen by a look every 5."""
 
-SERVED = 3000.0
+SERVED = 1000.0
 """Milliseconds that another user's command may take meanwhile.
 
 It takes one to ten, which `make bench` measures. This is far from that, and further

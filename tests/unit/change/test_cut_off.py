@@ -383,4 +383,7 @@ def of(site: Site) -> commands.Site:
     async def reload() -> list[str]:
         return await site.fleet.reload(site.desired)
 
-    return commands.Site(site.fleet, "fliswarm", "0", reload, list)
+    async def stale() -> list[str]:
+        return []
+
+    return commands.Site(site.fleet, "fliswarm", "0", reload, stale)

@@ -91,6 +91,22 @@ async def test_commands_are_written_down(
     ]
 
 
+async def test_files_that_are_no_images_are_named_to_nobody(tmp_path: Path) -> None:
+    names = ["a.fits", "b.FITS.gz", "c.fit", "fits", "d.fits.key", "shadow", "e.gz"]
+    for name in names:
+        (tmp_path / name).touch()
+    async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
+        client = await Client.connect(running.port)
+        client.send(f"5 simulate {tmp_path}/* --delay 0.01")
+        seen: set[str] = set()
+        for _ in range(20):
+            line = await client.readline()
+            if "filename=" in line:
+                seen.add(line.strip().rpartition("/")[2])
+        await client.close()
+    assert seen == {"a.fits", "b.FITS.gz", "c.fit"}
+
+
 # Exit codes
 
 

@@ -238,7 +238,6 @@ class LiveNode:
             world = self._world(wanted, tell)
             await self._settle(world)
             todo = removal(await self._engine.observe(wanted), neighbours)
-            self._watch.answered()
             work = Work(world, self._journal)
             await work.carry_out("remove", by, steps(todo, wanted.name))
             return not todo.empty
@@ -327,11 +326,11 @@ class LiveNode:
             try:
                 yield
                 ended = replace(ended, problem=None)
-            except EngineUnreachableError as error:
-                self._watch.lost(error)
-                ended = replace(ended, problem=error.problem)
-                raise
+                # Whatever changes a node has asked its engine in the end.
+                self._watch.answered()
             except FliswarmError as error:
+                if isinstance(error, EngineUnreachableError):
+                    self._watch.lost(error)
                 ended = replace(ended, problem=problem(error))
                 raise
             finally:

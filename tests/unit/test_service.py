@@ -150,16 +150,22 @@ async def test_what_only_a_start_brings_into_force_is_told(
         assert (await command(running, "reload --check"))[-1] == bad
 
 
-async def test_all_nodes_are_cleared_disabled_ones_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("disabled", [["gfa1"], ["gfa2"], ["gfa1", "gfa2"]])
+async def test_all_nodes_are_cleared_disabled_ones_too(
+    tmp_path: Path, disabled: list[str]
+) -> None:
     ports = {"gfa1": free_port(), "gfa2": free_port()}
     async with observatory(ports, tmp_path / "c.sock") as running:
-        for name in ("gfa1", "gfa2"):
+        for name in disabled:
             await command(running, f"disable {name}")
+        for engine in running.engines.values():
+            engine.calls.clear()
         said = await command(running, "remove --all")
         assert said[-1].startswith(":"), said
         for engine in running.engines.values():
             assert "observe" in engine.calls
-        assert (await command(running, "remove -n gfa1"))[-1].startswith("f")
+        one = disabled[0]
+        assert (await command(running, f"remove -n {one}"))[-1].startswith("f")
 
 
 async def test_an_exposure_goes_on_while_its_engine_gets_another_address(

@@ -118,8 +118,15 @@ async def moments(folder: Path, change: Change) -> list[str]:
         return met.seen
 
 
-async def killed(folder: Path, change: Change, number: int) -> Site:
+async def killed(
+    folder: Path,
+    change: Change,
+    number: int,
+    meanwhile: Callable[[Site], None] = lambda _: None,
+) -> Site:
     """Kill the controller at a moment of a change, and start it anew.
+
+    ``meanwhile`` happens while there is none.
 
     Return the site, when what was cut off is over, with its connections closed.
     """
@@ -134,6 +141,7 @@ async def killed(folder: Path, change: Change, number: int) -> Site:
         # What a killed program would not do any more, this one cannot.
         site.computer("gfa1").on_call = None
         site.power.switch = switch  # type: ignore[method-assign]
+        meanwhile(site)
         fleet = site.start()
         try:
             await until(lambda: not fleet.journal.entries, "an empty journal")
@@ -171,6 +179,25 @@ async def test_killed_at_every_moment(tmp_path: Path, change: Change) -> None:
             assert names == {"flicamera-gfa1": "running"}, where
         assert site.computer("gfa1").power, where
         assert not list((tmp_path / str(number) / "journal").glob("*")), where
+
+
+async def test_what_was_stopped_runs_again_when_its_computer_starts(
+    tmp_path: Path,
+) -> None:
+    """Both run then, the one that was set aside and its successor."""
+    every = await moments(tmp_path / "whole", replace)
+    both = 0
+
+    def boot(site: Site) -> None:
+        nonlocal both
+        site.computer("gfa1").boot()
+        both += list(site.computer("gfa1").names.values()) == ["running", "running"]
+
+    for number, moment in enumerate(every):
+        site = await killed(tmp_path / str(number), replace, number, boot)
+        names = site.computer("gfa1").names
+        assert names == {"flicamera-gfa1": "running"}, f"killed at {moment}: {names}"
+    assert both > 2
 
 
 async def test_what_cannot_be_undone_yet_is_told_and_undone_later(site: Site) -> None:

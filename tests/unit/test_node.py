@@ -507,7 +507,8 @@ async def test_a_reboot_has_its_limit_where_a_switch_never_answers(
 ) -> None:
     silence = asyncio.Event()
 
-    async def hang(_: Node, *, on: bool) -> None:
+    async def hang(node: Node, *, on: bool) -> None:
+        assert node.name == "gfa1"
         bench.power.switched.append(on)
         await silence.wait()
 

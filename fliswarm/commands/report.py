@@ -89,7 +89,7 @@ def _node(context: Context, found: NodeStatus) -> None:
     for stranger in found.strangers:
         call.warning(
             text=f"{node.name}: {stranger.name} is {stranger.state} on its engine; it "
-            f"was made for {stranger.node}. Remedy: fliswarm reconnect -n {node.name}"
+            f"was made for {stranger.node}. Remedy: fliswarm reconnect"
         )
 
 

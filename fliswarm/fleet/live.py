@@ -19,6 +19,7 @@ from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.parting import Parting
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
+from fliswarm.fleet.turns import Turns
 from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import Fleet, Node, NodeStatus, facts
@@ -70,6 +71,7 @@ class LiveFleet:
             name: self._maker.node(node) for name, node in desired.nodes.items()
         }
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
+        self._turns = Turns(self.journal)
         self._parting = Parting(self.journal, patience)
 
     def start(self) -> None:
@@ -243,11 +245,12 @@ class LiveFleet:
         told = self.news.and_to(tell)
 
         async def one(live: LiveNode) -> bool:
-            node = live.node
-            self._ledger.note(await live.identity(), node)
-            await self._settling.former(node, self.desired.nodes)
-            wanted, others = self.desired.container(node), self._neighbours(node)
-            return await live.apply(wanted, told, others, by, force=force)
+            node, others = live.node, self._neighbours(live.node)
+            async with self._turns.of(node, others):
+                self._ledger.note(await live.identity(), node)
+                await self._settling.former(node, self.desired.nodes)
+                wanted = self.desired.container(node)
+                return await live.apply(wanted, told, others, by, force=force)
 
         return await self._change(nodes, one)
 
@@ -256,13 +259,12 @@ class LiveFleet:
     ) -> list[ApplyResult]:
         """Leave nothing of ours on nodes, all at once."""
         told = self.news.and_to(tell)
-        # The last one on an engine takes the volumes that all of them mount.
-        turns = {live.node.engine: asyncio.Lock() for live in nodes}
 
         async def one(live: LiveNode) -> bool:
-            wanted = self.desired.container(live.node)
-            async with turns[live.node.engine]:
-                return await live.remove(wanted, told, self._neighbours(live.node), by)
+            node, others = live.node, self._neighbours(live.node)
+            async with self._turns.of(node, others):
+                wanted = self.desired.container(node)
+                return await live.remove(wanted, told, others, by)
 
         return await self._change(nodes, one)
 

@@ -119,8 +119,9 @@ class LiveNode:
             return self._without_engine(error)
         found = current(wanted, seen)
         digest = None
-        if found and seen.image and seen.image.id == found.image_id:
-            digest = seen.image.digest
+        image = seen.image or seen.running
+        if found and image and image.id == found.image_id:
+            digest = image.digest
         return NodeStatus(
             self.node,
             host_alive=True,
@@ -237,7 +238,7 @@ class LiveNode:
         with self._changing("remove", by, tell):
             world = self._world(wanted, tell)
             await self._settle(world)
-            todo = removal(await self._engine.observe(wanted), neighbours)
+            todo = removal(await self._engine.observe(wanted), neighbours, wanted)
             work = Work(world, self._journal)
             await work.carry_out("remove", by, steps(todo, wanted.name))
             return not todo.empty

@@ -24,11 +24,16 @@ from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet, facts
 from fliswarm.model.facts import Fact
+from fliswarm.net.apart import Apart
 
 log = logging.getLogger(__name__)
 
 AT_START = ("actor", "control_socket", "ping_timeout")
 """What a controller takes from its file once, when it starts."""
+
+READ_LIMIT = 60.0
+"""Seconds to read the configuration again. A file system of another computer that is
+away holds whoever reads from it for ever."""
 
 STATUS_PERIOD = 300.0
 """Seconds between two reports to all users, as the telescope's displays expect them."""
@@ -47,6 +52,8 @@ class Service:
         Makes the host of a node.
     state
         The folder of what has to be known after a start; ``None`` keeps it in memory.
+    read_limit
+        Seconds to read the configuration at a reload.
     """
 
     def __init__(
@@ -55,8 +62,13 @@ class Service:
         connect: Connect,
         reach: Reach,
         state: Path | None = None,
+        read_limit: float = READ_LIMIT,
     ) -> None:
         self._load = load
+        self._files = Apart("reading", read_limit)
+        self._read_limit = read_limit
+        self._turn = asyncio.Lock()
+        self._reloads: set[asyncio.Task[None]] = set()
         desired = load()
         actor = desired.actor
         self._started = desired
@@ -117,6 +129,8 @@ class Service:
                 await self._stop.wait()
                 timed.cancel()
         finally:
+            for reload in self._reloads:
+                reload.cancel()
             await self._dispatcher.close()
             await self.actor.close()
             # Before its clients are told: who waits for our end may start the next one.
@@ -134,21 +148,35 @@ class Service:
         names
             The nodes and the settings that changed.
         """
-        desired = self._load()
-        if late := self._late(desired):
-            log.warning("%s: in force from the next start", ", ".join(late))
-        changed = self._different(desired)
-        with notify.reloading():
-            await self._fleet.reload(desired)
-        return changed
+        # What was read first is followed first.
+        async with self._turn:
+            desired = await self._read()
+            if late := self._late(desired):
+                log.warning("%s: in force from the next start", ", ".join(late))
+            changed = self._different(desired)
+            with notify.reloading():
+                await self._fleet.reload(desired)
+            return changed
 
-    def stale(self) -> list[str]:
+    async def stale(self) -> list[str]:
         """Return the nodes and the settings that are not as the file has them.
 
         A wrong file is an error, as it is for a reload.
         """
-        wanted = self._load()
+        wanted = await self._read()
         return [*self._different(wanted), *self._late(wanted)]
+
+    async def _read(self) -> Fleet:
+        """Read the configuration, beside the event loop: files may be far away."""
+        try:
+            return await self._files.ask("the configuration", self._load)
+        except TimeoutError as error:
+            problem = (
+                f"it could not be read in {self._read_limit:g} s; nothing is changed. "
+                "Remedy: see that the file system of fliswarm.yaml and of the "
+                "certificates answers, then reload again"
+            )
+            raise ConfigError("the configuration", problem) from error
 
     def _different(self, wanted: Fleet) -> list[str]:
         """Return the nodes and the settings that a reload changes."""
@@ -196,8 +224,15 @@ class Service:
         async def reload() -> None:
             try:
                 changed = await self.reload()
-                log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
             except FliswarmError as error:
-                log.error("not reloaded: %s", error)  # noqa: TRY400
+                self._fleet.news.tell(facts.NotReloaded(node="", reason=str(error)))
+            except Exception as error:
+                # Nobody waits for it who could be told.
+                log.exception("reload")
+                self._fleet.news.tell(facts.NotReloaded(node="", reason=repr(error)))
+            else:
+                log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
 
-        self._reloading = asyncio.create_task(reload())
+        task = asyncio.create_task(reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from fliswarm.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+ASIDE = ".unreadable"
+"""What the name of a file ends with that was kept aside."""
 
 
 def folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -62,6 +68,28 @@ def read(path: Path) -> object:
     except ValueError as error:
         raise StoreError(path, f"is not JSON: {error}") from error
     return found
+
+
+def keep_aside(path: Path, why: Exception) -> None:
+    """Give a file that is not understood another name: nothing is written over it.
+
+    What it said is lost to us; whoever can tell finds it there.
+    """
+    aside = path.with_name(path.name + ASIDE)
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.{number}{ASIDE}")
+    try:
+        path.rename(aside)
+        log.error("%s: not understood, and kept as %s: %s", path, aside.name, why)
+    except OSError as error:
+        log.error("%s: not understood: %s; %s", path, why, error)  # noqa: TRY400
+
+
+def kept_aside(folder: Path) -> list[Path]:
+    """Return the files in a folder, and in those within, that were kept aside."""
+    return sorted(folder.rglob(f"*{ASIDE}"))
 
 
 def remove(path: Path) -> None:

@@ -82,7 +82,6 @@ class Journal:
         self._folder = folder
         self._entries: dict[str, Entry] = {}
         self._hands: dict[str, str] = {}
-        self.unreadable: list[str] = []
         if folder is not None:
             self._read(folder)
 
@@ -150,8 +149,6 @@ class Journal:
                 await asyncio.to_thread(store.remove, self._path(key))
         finally:
             self._entries.pop(key, None)
-        if key in self.unreadable:
-            self.unreadable.remove(key)
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None
@@ -162,9 +159,7 @@ class Journal:
             try:
                 entry = _entry(store.read(path))
             except (StoreError, ValueError) as error:
-                # What it says is lost, and the file is kept for who can tell.
-                log.error("%s: not understood: %s", path, error)  # noqa: TRY400
-                self.unreadable.append(path.stem)
+                store.keep_aside(path, error)
                 continue
             self._entries[entry.key] = entry
 

@@ -222,13 +222,13 @@ def _named(context: Context, words: Sequence[str]) -> list[str]:
 async def reload(context: Context, *, check: bool) -> None:
     """Reads the configuration again and follows what changed."""
     if check:
-        if stale := context.site.stale():
+        if stale := await context.site.stale():
             context.call.fail(error=f"not as the file has it: {', '.join(stale)}")
         else:
             context.call.finish(text="all is as the file has it")
         return
     changed = await context.site.reload()
-    if late := context.site.stale():
+    if late := await context.site.stale():
         context.call.warning(text=f"{', '.join(late)}: in force from the next start")
     context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")
 

@@ -25,7 +25,7 @@ class Site:
     name: str
     version: str
     reload: Callable[[], Awaitable[list[str]]]
-    stale: Callable[[], list[str]]
+    stale: Callable[[], Awaitable[list[str]]]
     hub: TronLink | None = None
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 

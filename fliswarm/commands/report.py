@@ -10,7 +10,15 @@ from fliswarm.commands.context import Context
 from fliswarm.commands.words import words
 from fliswarm.fleet.board import State
 from fliswarm.fleet.node import LiveNode
-from fliswarm.model import CERTIFICATE_DAYS, NodeStatus
+from fliswarm.model import CERTIFICATE_DAYS, NodeStatus, facts
+
+REMEDIES = {
+    "roster": "disable the nodes again that are to be so",
+    "engines": "fliswarm reconnect, and look at computers that left the configuration",
+}
+"""What is to be done when a file of the state folder is lost, by its name."""
+
+REMEDY = "fliswarm reconnect -n {name}, as a change of it may have been cut off"
 
 
 async def report(
@@ -38,17 +46,22 @@ def report_leavings(context: Context) -> None:
     """Tell what of ours may run where the configuration has no node any more."""
     for leaving in context.fleet.leavings:
         node = leaving.node
-        context.call.warning(
-            text=f"A container of {node.name} may still run on {node.engine}, which "
-            "no node has any more; remedy: fliswarm remove --left"
-        )
+        said = words(facts.LeftBehind(node=node.name, engine=node.engine))
+        assert said is not None
+        context.call.write(*said)
         context.call.info(left=[node.name, node.engine])
-    for entry in context.fleet.journal.entries:
-        if entry.node.name not in context.fleet.desired.nodes:
-            trouble(context, entry.node.name)
-    for name in context.fleet.journal.unreadable:
+    pending = [entry.node.name for entry in context.fleet.journal.entries]
+    for name in dict.fromkeys(pending):
+        if name not in context.fleet.desired.nodes:
+            trouble(context, name)
+    for path in context.fleet.unreadable:
+        name = path.name.partition(".")[0]
+        remedy = REMEDIES.get(name, "see the log")
+        if path.parent.name == "journal":
+            remedy = REMEDY.format(name=name)
         context.call.warning(
-            text=f"What was noted of a change of {name} cannot be read; see the log."
+            text=f"What was noted in {path} cannot be read. Remedy: {remedy}, "
+            "then remove that file"
         )
 
 
@@ -76,7 +89,7 @@ def _node(context: Context, found: NodeStatus) -> None:
     for stranger in found.strangers:
         call.warning(
             text=f"{node.name}: {stranger.name} is {stranger.state} on its engine; it "
-            f"was made for {stranger.node}. Remedy: fliswarm reconnect -n {node.name}"
+            f"was made for {stranger.node}. Remedy: fliswarm reconnect"
         )
 
 
@@ -99,9 +112,9 @@ def _certificate(context: Context, found: NodeStatus, *, detail: bool) -> None:
 
 def trouble(context: Context, name: str) -> None:
     """Tell what was cut off on a node and is not settled."""
-    unfinished = context.fleet.board.state(name).unfinished
-    if unfinished is not None and (said := words(unfinished)) is not None:
-        context.call.write(*said)
+    for unfinished in context.fleet.board.state(name).unfinished:
+        if (said := words(unfinished)) is not None:
+            context.call.write(*said)
 
 
 def _detail(context: Context, found: NodeStatus) -> None:

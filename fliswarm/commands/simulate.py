@@ -6,11 +6,21 @@ import asyncio
 import glob as globbing
 import itertools
 import random as chance
+import re
 
 import click
 
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands
+from fliswarm.errors import FliswarmError
+from fliswarm.net.apart import Apart
+
+IMAGE = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz|xz|z))?$", re.IGNORECASE)
+"""What an image's name ends with. Whoever may show images to displays learns from
+these replies of no other file of this computer."""
+
+LOOK_LIMIT = 30.0
+"""Seconds to look for images, which may be on a disk of another computer."""
 
 
 @commands.command(everywhere=True, context_settings=SETTINGS)
@@ -30,7 +40,7 @@ async def simulate(
     if glob is None:
         call.fail(error="A valid path pattern is required to start the simulation.")
         return
-    images = await asyncio.to_thread(globbing.glob, glob)
+    images = await _images(glob)
     if not images:
         call.fail(error="No images found.")
         return
@@ -41,6 +51,23 @@ async def simulate(
         for name in context.fleet.enabled:
             call.info(filename=[name, name, next(cycle)])
         await asyncio.sleep(max(delay, 0.01))
+
+
+async def _images(glob: str) -> list[str]:
+    """Return the images that a pattern means, and no other files."""
+
+    def look() -> list[str]:
+        # PTH207: a `Path` finds nothing by a pattern with a leading slash.
+        found = globbing.glob(glob)  # noqa: PTH207
+        return [name for name in found if IMAGE.search(name)]
+
+    try:
+        return await Apart("looking for", LOOK_LIMIT).ask("images", look)
+    except TimeoutError as error:
+        raise FliswarmError(f"{glob}: no look at it in {LOOK_LIMIT:g} s") from error
+    except ValueError:
+        # A pattern that no file can have.
+        return []
 
 
 def claim(context: Context, name: str, *, stop: bool) -> bool:

@@ -25,6 +25,7 @@ PUBLIC = (
     facts.Cleared,
     facts.HubUp,
     facts.HubDown,
+    facts.NotReloaded,
 )
 """What all users are told, whoever they are; the rest is for those who asked."""
 
@@ -120,6 +121,8 @@ def _change(fact: Fact) -> tuple[str, str] | None:
             return "i", "Tron connected."
         case facts.HubDown():
             return "w", f"Tron disconnected: {fact.reason}."
+        case facts.NotReloaded():
+            return "w", f"not reloaded: {fact.reason}"
     return None
 
 

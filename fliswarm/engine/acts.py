@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 from fliswarm.engine import answers, sdk
@@ -40,7 +41,12 @@ def observe(api: Client, wanted: ContainerSpec, image: bool) -> Observation:
     labels = {"label": LABEL_NODE}
     volumes = api.volumes(filters=labels) if image or wanted.volumes else {}
     found = api.image(wanted.image) if image else None
-    return answers.observation(wanted, containers, volumes, found)
+    seen = answers.observation(wanted, containers, volumes, found)
+    if not image or found is not None:
+        return seen
+    made_from = (c.image_id for c in seen.containers if c.name == wanted.name)
+    running = next((api.image(wanted.image, by) for by in made_from), None)
+    return replace(seen, running=running)
 
 
 def create_volume(api: Client, volume: Volume, node: str) -> None:

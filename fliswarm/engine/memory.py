@@ -42,9 +42,12 @@ ALIVE = ("running", "paused", "restarting")
 class MemoryDaemon:
     """What one Docker Engine has, whoever asks: containers, images, volumes of ours."""
 
+    # ``images`` are by their names, ``kept`` by their ids: a name may be taken away.
+
     def __init__(self) -> None:
         self.containers: dict[str, Container] = {}
         self.images: dict[str, Image] = {}
+        self.kept: dict[str, Image] = {}
         self.volumes: set[str] = set()
         self.logs: dict[str, str] = {}
         self.identity = str(uuid.uuid4())
@@ -112,6 +115,11 @@ class MemoryEngine:
         """See `Engine.observe`."""
         self._begin("observe")
         found = self.daemon.containers.values()
+        named = self.daemon.images.get(wanted.image) if image else None
+        running = None
+        if image and named is None:
+            own = (c for c in found if (c.node, c.name) == (wanted.node, wanted.name))
+            running = next((self.daemon.kept.get(c.image_id) for c in own), None)
         foreign = (
             container.id
             for container in found
@@ -121,9 +129,10 @@ class MemoryEngine:
             wanted.node,
             tuple(c for c in found if c.node == wanted.node),
             frozenset(self.daemon.volumes),
-            self.daemon.images.get(wanted.image) if image else None,
+            named,
             next(foreign, None),
             tuple(c for c in found if c.node and c.node != wanted.node),
+            running,
         )
 
     async def identity(self) -> str:
@@ -146,6 +155,7 @@ class MemoryEngine:
         if problem is None:
             on_progress(PullProgress(1, 1, 1, 1))
             self.daemon.images[image] = self.registry[image]
+            self.daemon.kept[self.registry[image].id] = self.registry[image]
         if image not in self.daemon.images:
             raise ImageUnavailableError(
                 self.node, f"image {image} is not to be had: {problem}"

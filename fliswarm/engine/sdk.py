@@ -228,10 +228,14 @@ class Client(docker.APIClient):
         self.trust_env = False
         self.mount("http://", adapter)
 
-    def image(self, name: str) -> Image | None:
-        """Return an image, if the engine has it."""
+    def image(self, name: str, identity: str | None = None) -> Image | None:
+        """Return an image, if the engine has it, under its name or by its id.
+
+        Its digest is that in the repository of the name.
+        """
+        by = identity or answers.exact(name)
         try:
-            found = self.inspect_image(answers.exact(name))  # type: ignore[no-untyped-call]
+            found = self.inspect_image(by)  # type: ignore[no-untyped-call]
         except docker.errors.ImageNotFound:
             return None
         return answers.image(found, name)

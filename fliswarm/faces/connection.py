@@ -54,6 +54,7 @@ class Client(asyncio.BufferedProtocol):
         self._under_way = 0
         self._leaving = False
         self._turn_is_set = False
+        self._held = False
         self._unsent: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._read = memoryview(bytearray(READ_SIZE))
@@ -99,6 +100,16 @@ class Client(asyncio.BufferedProtocol):
             self._transport.close()
 
     # For subclasses
+
+    def hold(self) -> None:
+        """Let commands wait."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Take commands again, those that waited first."""
+        self._held = False
+        if not self._turn_is_set:
+            self._work()
 
     def _arrived(self) -> None:
         """Take the news that the client is there."""
@@ -193,6 +204,7 @@ class Client(asyncio.BufferedProtocol):
         self._turn_is_set = False
         while (
             self._waiting
+            and not self._held
             and self._under_way < UNDER_WAY_LIMIT
             and loop.time() < end
             and self._transport is not None
@@ -203,7 +215,7 @@ class Client(asyncio.BufferedProtocol):
                 task.add_done_callback(self._ended)
         if self._transport is None:
             return
-        if self._waiting and self._under_way < UNDER_WAY_LIMIT:
+        if self._waiting and not self._held and self._under_way < UNDER_WAY_LIMIT:
             self._turn_is_set = True
             loop.call_soon(self._work)
         if len(self._waiting) > WAITING_LIMIT:

@@ -29,7 +29,7 @@ class State:
 
     ``looked`` is when its engine was last seen, by the clock of the event loop, and
     ``status`` what was seen then; ``change`` and ``step`` are under way; ``unfinished``
-    was cut off and is not settled.
+    were cut off and are not settled: a change, and perhaps a reboot beside it.
     """
 
     camera: Known = Known()
@@ -38,7 +38,7 @@ class State:
     looked: float | None = None
     change: str | None = None
     step: str | None = None
-    unfinished: facts.Unfinished | None = None
+    unfinished: tuple[facts.Unfinished, ...] = ()
 
 
 def fold(state: State, fact: Fact, at: float) -> State:
@@ -60,13 +60,16 @@ def fold(state: State, fact: Fact, at: float) -> State:
             return replace(state, step=step)
         case facts.ChangeEnded():
             return replace(state, change=None, step=None)
-        case facts.Unfinished():
-            return replace(state, unfinished=fact)
+        case facts.Unfinished(change=change):
+            return replace(state, unfinished=(*_others(state, change), fact))
         case facts.Settled(change=change):
-            unfinished = state.unfinished
-            if unfinished is not None and unfinished.change == change:
-                return replace(state, unfinished=None)
+            return replace(state, unfinished=_others(state, change))
     return state
+
+
+def _others(state: State, change: str) -> tuple[facts.Unfinished, ...]:
+    """Return what was cut off but for one change."""
+    return tuple(fact for fact in state.unfinished if fact.change != change)
 
 
 def _looked(state: State, status: NodeStatus, at: float) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ from fliswarm import store
 from fliswarm.change.journal import noted_node, read_node
 from fliswarm.errors import StoreError
 from fliswarm.model import Fleet, Node
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +79,5 @@ def _read(path: Path) -> dict[str, Node]:
             raise ValueError("no engines")  # noqa: TRY004, TRY301  a file's content
         return {str(key): read_node(value) for key, value in noted.items()}
     except (StoreError, ValueError, TypeError, AttributeError) as error:
-        log.error("%s: not understood, and left: %s", path, error)  # noqa: TRY400
+        store.keep_aside(path, error)
         return {}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from fliswarm.camera import CameraLink
+from fliswarm import store
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
@@ -16,8 +16,10 @@ from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
+from fliswarm.fleet.parting import Parting
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
+from fliswarm.fleet.turns import Turns
 from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import Fleet, Node, NodeStatus, facts
@@ -54,13 +56,13 @@ class LiveFleet:
         state: Path | None = None,
         patience: Patience = Patience(),
     ) -> None:
-        self._patience = patience
         self.desired = desired
         self.news = News()
         self.board = Board()
         self.news.listen(self.board.hear)
         self.journal = Journal(state and state / "journal")
         self._ledger = Ledger(state and state / "engines.json")
+        self._state = state
         self.roster = Roster(desired, state and state / "roster.json", self.news.tell)
         self._maker = Maker(
             connect, reach, power, self.journal, self.news.tell, patience
@@ -69,7 +71,8 @@ class LiveFleet:
             name: self._maker.node(node) for name, node in desired.nodes.items()
         }
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._turns = Turns(self.journal)
+        self._parting = Parting(self.journal, patience)
 
     def start(self) -> None:
         """Begin to connect to cameras, and settle what was cut off before."""
@@ -83,8 +86,7 @@ class LiveFleet:
     async def close(self) -> None:
         """Give back all connections; the cameras keep running."""
         await self._settling.close()
-        for task in self._closing:
-            task.cancel()
+        self._parting.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     async def reload(self, desired: Fleet) -> list[str]:
@@ -121,24 +123,16 @@ class LiveFleet:
         }
         for name in changed:
             self.board.forget(name, camera=name not in links)
-        await asyncio.gather(*(self._let_go(live, links) for live in gone))
+        let_go = self._parting.let_go
+        stay = links.keys()
+        await asyncio.gather(*(let_go(n, link=n.node.name not in stay) for n in gone))
         self.start()
         return changed
 
-    async def _let_go(self, live: LiveNode, links: dict[str, CameraLink]) -> None:
-        name = live.node.name
-        link = name not in links
-        if self.journal.busy(name) is None:
-            await live.close(link=link)
-        else:
-            task = asyncio.create_task(live.close(link=link, after=self._idle(name)))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    async def _idle(self, name: str) -> None:
-        """Return when no hand is on a node."""
-        while self.journal.busy(name) is not None:
-            await asyncio.sleep(self._patience.look / 10)
+    @property
+    def unreadable(self) -> list[Path]:
+        """Files of the state that were not understood, kept for who can tell."""
+        return [] if self._state is None else store.kept_aside(self._state)
 
     # Who
 
@@ -251,11 +245,12 @@ class LiveFleet:
         told = self.news.and_to(tell)
 
         async def one(live: LiveNode) -> bool:
-            node = live.node
-            self._ledger.note(await live.identity(), node)
-            await self._settling.former(node, self.desired.nodes)
-            wanted, others = self.desired.container(node), self._neighbours(node)
-            return await live.apply(wanted, told, others, by, force=force)
+            node, others = live.node, self._neighbours(live.node)
+            async with self._turns.of(node, others):
+                self._ledger.note(await live.identity(), node)
+                await self._settling.former(node, self.desired.nodes)
+                wanted = self.desired.container(node)
+                return await live.apply(wanted, told, others, by, force=force)
 
         return await self._change(nodes, one)
 
@@ -264,13 +259,12 @@ class LiveFleet:
     ) -> list[ApplyResult]:
         """Leave nothing of ours on nodes, all at once."""
         told = self.news.and_to(tell)
-        # The last one on an engine takes the volumes that all of them mount.
-        turns = {live.node.engine: asyncio.Lock() for live in nodes}
 
         async def one(live: LiveNode) -> bool:
-            wanted = self.desired.container(live.node)
-            async with turns[live.node.engine]:
-                return await live.remove(wanted, told, self._neighbours(live.node), by)
+            node, others = live.node, self._neighbours(live.node)
+            async with self._turns.of(node, others):
+                wanted = self.desired.container(node)
+                return await live.remove(wanted, told, others, by)
 
         return await self._change(nodes, one)
 

@@ -119,8 +119,9 @@ class LiveNode:
             return self._without_engine(error)
         found = current(wanted, seen)
         digest = None
-        if found and seen.image and seen.image.id == found.image_id:
-            digest = seen.image.digest
+        image = seen.image or seen.running
+        if found and image and image.id == found.image_id:
+            digest = image.digest
         return NodeStatus(
             self.node,
             host_alive=True,
@@ -237,8 +238,7 @@ class LiveNode:
         with self._changing("remove", by, tell):
             world = self._world(wanted, tell)
             await self._settle(world)
-            todo = removal(await self._engine.observe(wanted), neighbours)
-            self._watch.answered()
+            todo = removal(await self._engine.observe(wanted), neighbours, wanted)
             work = Work(world, self._journal)
             await work.carry_out("remove", by, steps(todo, wanted.name))
             return not todo.empty
@@ -327,11 +327,11 @@ class LiveNode:
             try:
                 yield
                 ended = replace(ended, problem=None)
-            except EngineUnreachableError as error:
-                self._watch.lost(error)
-                ended = replace(ended, problem=error.problem)
-                raise
+                # Whatever changes a node has asked its engine in the end.
+                self._watch.answered()
             except FliswarmError as error:
+                if isinstance(error, EngineUnreachableError):
+                    self._watch.lost(error)
                 ended = replace(ended, problem=problem(error))
                 raise
             finally:

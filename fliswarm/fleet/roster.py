@@ -120,10 +120,13 @@ class Roster:
 def _read(path: Path) -> dict[str, Standing]:
     try:
         noted = store.read(path)
-        found = noted if isinstance(noted, Mapping) else {}
-        return {str(name): _standing(values) for name, values in found.items()}
+        if noted is None:
+            return {}
+        if not isinstance(noted, Mapping):
+            raise ValueError("no standings")  # noqa: TRY004, TRY301  a file's content
+        return {str(name): _standing(values) for name, values in noted.items()}
     except (StoreError, ValueError) as error:
-        log.error("%s: not understood, and left: %s", path, error)  # noqa: TRY400
+        store.keep_aside(path, error)
         return {}
 
 

@@ -204,5 +204,12 @@ class HubDown(Fact):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotReloaded(Fact):
+    """A reload that a signal asked for failed; all goes on as before."""
+
+    reason: str
+
+
 Tell = Callable[[Fact], None]
 """Takes a fact."""

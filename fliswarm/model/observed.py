@@ -79,8 +79,10 @@ class Observation:
 
     ``containers`` are the node's own, ``others`` those of ours that belong to other
     nodes; volumes belong to whoever mounts them. ``image`` is the wanted image, when
-    the engine has it. ``foreign`` is the id of a container that has the name ours
-    should have and is not the node's; it is never touched.
+    the engine has it; ``running`` is the one that the node's container was made from,
+    when the engine knows none by the wanted name any more. ``foreign`` is the id of a
+    container that has the name ours should have and is not the node's; it is never
+    touched.
     """
 
     node: str
@@ -89,6 +91,7 @@ class Observation:
     image: Image | None = None
     foreign: str | None = None
     others: tuple[Container, ...] = ()
+    running: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ all three hold the same object.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fliswarm.model import Container, ContainerSpec, Observation, Volume
@@ -136,7 +136,7 @@ def plan(
     current = next((c for c in seen.containers if c.name == wanted.name), None)
     volumes = [v for v in wanted.volumes if v.docker_name not in seen.volumes]
     changed = _container(wanted, seen, current, published, silent)
-    others = _others(seen, current, neighbours)
+    others = _others(wanted, seen, current, neighbours)
     differences = [
         Difference(f"volumes/{v.name}", v.docker_name, None) for v in volumes
     ]
@@ -166,11 +166,14 @@ def plan(
 
 
 def _others(
-    seen: Observation, current: Container | None, neighbours: Collection[str]
+    wanted: ContainerSpec,
+    seen: Observation,
+    current: Container | None,
+    neighbours: Collection[str],
 ) -> tuple[Container, ...]:
     """Return our containers that nothing wants: of this node, or of one that left."""
     own = (container for container in seen.containers if container is not current)
-    return (*own, *_left(seen, neighbours))
+    return (*own, *_left(wanted, seen, neighbours))
 
 
 def _unused(seen: Observation, neighbours: Collection[str]) -> frozenset[str]:
@@ -179,13 +182,42 @@ def _unused(seen: Observation, neighbours: Collection[str]) -> frozenset[str]:
     return seen.volumes.difference(*theirs)
 
 
-def _left(seen: Observation, neighbours: Collection[str]) -> Iterator[Container]:
-    return (c for c in seen.others if c.node not in neighbours)
+def _left(
+    wanted: ContainerSpec | None, seen: Observation, neighbours: Collection[str]
+) -> tuple[Container, ...]:
+    """Return the containers of nodes that left, as far as they are this node's to take.
+
+    A neighbour that has no container yet may be such a node under another name, and
+    its camera the one that runs: it goes when the neighbour's own takes its place.
+    """
+    left = tuple(c for c in seen.others if c.node not in neighbours)
+    there = {seen.node, *(c.node for c in seen.others)}
+    if there.issuperset(neighbours):
+        return left
+    if seen.containers:
+        return ()
+    # This node and a neighbour may both have got other names.
+    port = _port(wanted.fields()) if wanted is not None else None
+    return tuple(c for c in left if port is None or _port(c.spec) == port)
 
 
-def removal(seen: Observation, neighbours: Collection[str] = ()) -> Plan:
-    """Return the plan that leaves nothing of ours on a node, but what is another's."""
-    containers = (*seen.containers, *_left(seen, neighbours))
+def _port(spec: Mapping[str, object]) -> object:
+    """Return the port of a container's camera, which no neighbour has as well."""
+    environment = spec.get("environment")
+    found = environment if isinstance(environment, Mapping) else {}
+    return found.get("FLICAMERA_ACTOR_PORT")
+
+
+def removal(
+    seen: Observation,
+    neighbours: Collection[str] = (),
+    wanted: ContainerSpec | None = None,
+) -> Plan:
+    """Return the plan that leaves nothing of ours on a node, but what is another's.
+
+    ``wanted`` is the node's own container, by which its camera is known.
+    """
+    containers = (*seen.containers, *_left(wanted, seen, neighbours))
     differences = (
         Difference(f"containers/{c.name}", None, c.short_id) for c in containers
     )
@@ -214,7 +246,7 @@ def _container(
         for name, value in wanted.fields().items()
         if current.spec.get(name) != value
     ]
-    image = seen.image
+    image = seen.image or seen.running
     if image is not None and image.id != current.image_id:
         differences.append(Difference("image_id", image.id, current.image_id))
     elif image is not None and published not in (None, image.digest):

@@ -25,7 +25,7 @@ from fliswarm.model import ContainerSpec, Image, Node, Volume
 from fliswarm.model.facts import Fact
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
 from tests.unit.support.site import DATA, IMAGE, PULLED, engine, fleet
-from tests.unit.support.wait import until
+from tests.unit.support.wait import LIMIT, until
 
 PATIENCE = Patience(answer=2, settle=1, look=0.05, power=0.01)
 
@@ -272,6 +272,84 @@ async def test_a_new_container_that_ends_is_taken_back() -> None:
     await failing(mute, r"ended: why, its log does not tell \(driver .*\)")
 
 
+@pytest.mark.parametrize("state", ["exited", "restarting", "paused", "dead"])
+async def test_an_answer_is_no_success_while_the_container_is_dead(state: str) -> None:
+    """Another program has the port, and says that it is this node's camera."""
+
+    class Ending(MemoryEngine):
+        async def run(self, wanted: ContainerSpec) -> str:
+            container = await super().run(wanted)
+            if wanted.user == "5":
+                self.set_state(container, state)
+            return container
+
+    twin = Ending("gfa1", registry={IMAGE: PULLED})
+    camera = await RawCamera().start()
+    bench = Bench(camera, twin)
+    bench.live.link.start()
+    await bench.apply()
+    before = (await twin.observe(bench.wanted)).containers
+    with pytest.raises(EngineError, match=r"gfa1: the container ended: .*; the prev"):
+        await bench.apply(replace(bench.wanted, user="5"))
+    assert (await twin.observe(bench.wanted)).containers == before
+    await bench.live.close()
+    await camera.close()
+
+
+ALIVE = ["running", "restarting", "paused", "removing"]
+
+
+async def in_state(bench: Bench, state: str) -> str:
+    """Let the node's container be in a state; return its id."""
+    await bench.apply()
+    (before,) = (await bench.engine.observe(bench.wanted)).containers
+    bench.engine.set_state(before.id, state)
+    bench.engine.calls.clear()
+    return before.id
+
+
+@pytest.mark.parametrize("state", ALIVE)
+async def test_what_is_alive_is_stopped_before_its_successor_runs(
+    bench: Bench, state: str
+) -> None:
+    """One that restarts has the device again, and one that is paused still has it."""
+    before = await in_state(bench, state)
+    assert await bench.apply(force=True) is True
+    names = ["stop 5", "run flicamera-gfa1", "remove"]
+    assert [call for call in bench.acts if call in names] == names
+    assert not bench.engine.has(before)
+
+
+@pytest.mark.parametrize("state", ["created", "exited", "dead"])
+async def test_what_is_at_rest_need_not_be_stopped(bench: Bench, state: str) -> None:
+    await in_state(bench, state)
+    assert await bench.apply(force=True) is True
+    assert "stop 5" not in bench.acts
+
+
+@pytest.mark.parametrize("state", ["running", "restarting", "paused"])
+async def test_what_was_alive_is_put_back_to_run(bench: Bench, state: str) -> None:
+    before = await in_state(bench, state)
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    with pytest.raises(EngineError, match="the previous container runs again"):
+        await bench.apply(replace(bench.wanted, user="5"))
+    assert bench.acts.index("stop 5") < bench.acts.index("run flicamera-gfa1")
+    seen = (await bench.engine.observe(bench.wanted)).containers
+    names = [(c.id, c.name, c.state) for c in seen]
+    assert names == [(before, "flicamera-gfa1", "running")]
+
+
+@pytest.mark.parametrize("state", ALIVE)
+async def test_what_is_alive_is_stopped_before_it_is_removed(
+    bench: Bench, state: str
+) -> None:
+    before = await in_state(bench, state)
+    assert await bench.live.remove(bench.wanted, ignore) is True
+    assert [c for c in bench.acts if c in ("stop 5", "remove")] == ["stop 5", "remove"]
+    assert not bench.engine.has(before)
+
+
 async def test_a_container_that_cannot_be_stopped_keeps_its_name() -> None:
     twin = Stubborn("gfa1", registry={IMAGE: PULLED})
     await failing(twin, "gfa1: cannot stop; the previous container runs again")
@@ -402,6 +480,45 @@ async def test_a_reboot_names_what_did_not_come_back(bench: Bench) -> None:
     bench.engine.up = False
     with pytest.raises(HostError, match=r"its Docker Engine was not back in 0.1 s"):
         await bench.live.reboot(bench.wanted, ignore, 0.1, hard=False)
+
+
+async def test_a_reboot_has_its_limit_where_its_computer_says_nothing(
+    bench: Bench,
+) -> None:
+    silence = asyncio.Event()
+
+    async def hang() -> str:
+        await silence.wait()
+        return ""
+
+    for method in ("mark", "reboot"):
+        host = MemoryHost("gfa1")
+        setattr(host, method, hang)
+        bench.live._host = host
+        async with asyncio.timeout(LIMIT):
+            with pytest.raises(HostError, match=r"its host was not back in 0.05 s"):
+                await bench.live.reboot(bench.wanted, ignore, 0.05, hard=False)
+    # Its hand is off the node again.
+    assert await bench.apply() is True
+
+
+async def test_a_reboot_has_its_limit_where_a_switch_never_answers(
+    bench: Bench,
+) -> None:
+    silence = asyncio.Event()
+
+    async def hang(node: Node, *, on: bool) -> None:
+        assert node.name == "gfa1"
+        bench.power.switched.append(on)
+        await silence.wait()
+
+    bench.power.switch = hang  # type: ignore[method-assign]
+    bench.live._patience = replace(PATIENCE, undo=0.05)
+    async with asyncio.timeout(LIMIT):
+        with pytest.raises(HostError, match=r"its host was not back in 0.05 s"):
+            await bench.live.reboot(bench.wanted, ignore, 0.05, hard=True)
+    # It may have been switched off, so on is tried as well.
+    assert bench.power.switched == [False, True]
 
 
 async def test_a_power_cycle(bench: Bench) -> None:

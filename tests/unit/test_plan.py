@@ -46,6 +46,7 @@ def observed(wanted: ContainerSpec, seen: dict[str, Any]) -> Observation:
             container(wanted, number, found)
             for number, found in enumerate(seen.get("others", ()), 100)
         ),
+        Image(PULLED.id, seen["running"]) if "running" in seen else None,
     )
 
 
@@ -144,6 +145,32 @@ def test_removal_leaves_nothing_of_ours() -> None:
         f"volumes/{DATA.docker_name}",
     ]
     assert removal(Observation("gfa1")) == Plan("gfa1")
+
+
+@pytest.mark.parametrize(
+    ("own", "neighbours", "left", "taken"),
+    [
+        # All who are wanted there have a container: nobody needs what is left.
+        (["flicamera-gfa1"], ["gfa3"], ["gfa2"], ["gfa1", "gfa2"]),
+        # It may be that of a neighbour under its former name.
+        (["flicamera-gfa1"], ["gfa3", "gfa4"], ["gfa2"], ["gfa1"]),
+        ([], ["gfa3"], ["gfa2"], ["gfa2"]),
+        # Two got other names: each takes what has its port.
+        ([], ["gfa3", "gfa4"], ["gfa2"], []),
+    ],
+)
+def test_removal_leaves_what_may_be_a_neighbour_s(
+    own: list[str], neighbours: list[str], left: list[str], taken: list[str]
+) -> None:
+    wanted = container_spec()
+    there: list[dict[str, Any]] = [{"name": "flicamera-gfa3", "node": "gfa3"}]
+    other = {"environment": {"FLICAMERA_ACTOR_PORT": "19996"}}
+    there += [{"name": f"flicamera-{n}", "node": n, "spec": other} for n in left]
+    seen = observed(
+        wanted, {"containers": [{"name": name} for name in own], "others": there}
+    )
+    actions = [words(action) for action in removal(seen, neighbours, wanted).actions]
+    assert actions == [f"RemoveContainer flicamera-{name}" for name in taken]
 
 
 def test_removal_leaves_what_a_neighbour_mounts() -> None:

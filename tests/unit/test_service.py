@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fliswarm.errors import ConfigError
-from fliswarm.model import ActorSettings, Node
+from fliswarm.model import ActorSettings, Fleet, Node
+from fliswarm.service import Service
 from tests.unit.support.camera import RawCamera, busy, line
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import Observatory, observatory
@@ -26,7 +31,8 @@ async def test_a_signal_ends_it_and_every_command(
     task = asyncio.create_task(running.service.run(path))
     await until(lambda: listening(running.port))
     client = await Client.connect(running.port)
-    client.send("4 simulate " + str(Path(__file__)))
+    (tmp_path / "a.fits").touch()
+    client.send(f"4 simulate {tmp_path}/*")
     while "filename=gfa1,gfa1," not in await client.readline():
         pass
     os.kill(os.getpid(), number)
@@ -127,16 +133,39 @@ async def test_what_is_not_as_the_file_has_it_is_told(tmp_path: Path) -> None:
         assert (await command(running, "reload --check"))[-1] == bad
 
 
-async def test_all_nodes_are_cleared_disabled_ones_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("ping_timeout", 7.5), ("control_socket", Path("/run/elsewhere.sock"))],
+)
+async def test_what_only_a_start_brings_into_force_is_told(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
+        running.desired = replace(running.desired, **{field: value})  # type: ignore[arg-type]
+        for _ in range(2):
+            said = await command(running, "reload")
+            assert any(f"{field}: in force from the next start" in s for s in said)
+            assert said[-1] == ': text="changed: nothing"'
+        bad = f'f error="not as the file has it: {field}"'
+        assert (await command(running, "reload --check"))[-1] == bad
+
+
+@pytest.mark.parametrize("disabled", [["gfa1"], ["gfa2"], ["gfa1", "gfa2"]])
+async def test_all_nodes_are_cleared_disabled_ones_too(
+    tmp_path: Path, disabled: list[str]
+) -> None:
     ports = {"gfa1": free_port(), "gfa2": free_port()}
     async with observatory(ports, tmp_path / "c.sock") as running:
-        for name in ("gfa1", "gfa2"):
+        for name in disabled:
             await command(running, f"disable {name}")
+        for engine in running.engines.values():
+            engine.calls.clear()
         said = await command(running, "remove --all")
         assert said[-1].startswith(":"), said
         for engine in running.engines.values():
             assert "observe" in engine.calls
-        assert (await command(running, "remove -n gfa1"))[-1].startswith("f")
+        one = disabled[0]
+        assert (await command(running, f"remove -n {one}"))[-1].startswith("f")
 
 
 async def test_an_exposure_goes_on_while_its_engine_gets_another_address(
@@ -157,6 +186,99 @@ async def test_an_exposure_goes_on_while_its_engine_gets_another_address(
         assert camera.connections == 1
         await client.close()
     await camera.close()
+
+
+@asynccontextmanager
+async def serving(
+    load: Callable[[], Fleet], path: Path, limit: float
+) -> AsyncIterator[Observatory]:
+    """Run a controller whose configuration is read by ``load``."""
+    running = Observatory(fleet({"gfa1": free_port()}))
+    before = running.desired
+    first = iter([before])
+    running.service = Service(
+        lambda: next(first, None) or load(),
+        running._connect,
+        running._reach,
+        read_limit=limit,
+    )
+    task = asyncio.create_task(running.service.run(path))
+    await until(lambda: listening(running.port))
+    try:
+        yield running
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("words", ["reload", "reload --check"])
+async def test_a_file_that_is_not_there_yet_holds_up_nobody(
+    tmp_path: Path, words: str
+) -> None:
+    hangs, begun = threading.Event(), threading.Event()
+
+    def load() -> Fleet:
+        begun.set()
+        hangs.wait(LIMIT)
+        return running.desired
+
+    async with serving(load, tmp_path / "c.sock", LIMIT) as running:
+        client = await Client.connect(running.port)
+        client.send(f"5 {words}")
+        await until(begun.is_set, "the file is read")
+        assert (await command(running, "ping"))[-1].startswith(":")
+        hangs.set()
+        while not (said := await client.readline()).startswith("1 5 :"):
+            assert said
+        await client.close()
+
+
+async def test_a_file_that_is_never_there_is_told_and_the_next_is_read(
+    tmp_path: Path,
+) -> None:
+    hangs = threading.Event()
+
+    def load() -> Fleet:
+        hangs.wait()
+        return running.desired
+
+    async with serving(load, tmp_path / "c.sock", 0.05) as running:
+        for words in ("reload", "reload --check"):
+            said = (await command(running, words))[-1]
+            assert said.startswith(
+                'f error="the configuration: it could not be read in 0.05 s; nothing is'
+            )
+        hangs.set()
+        running.service._files._limit = LIMIT
+        assert (await command(running, "reload"))[-1] == ': text="changed: nothing"'
+
+
+@pytest.mark.parametrize(
+    "error", [ConfigError("f.yaml", "is wrong"), RuntimeError("is wrong")], ids=repr
+)
+async def test_a_reload_by_a_signal_that_fails_in_any_way_is_told(
+    tmp_path: Path, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = True
+
+    def load() -> Fleet:
+        if wrong:
+            raise error
+        return replace(running.desired, image="sdss/other")
+
+    async with serving(load, tmp_path / "c.sock", LIMIT) as running:
+        caplog.set_level(logging.INFO, "fliswarm")
+        client = await Client.connect(running.port)
+        os.kill(os.getpid(), signal.SIGHUP)
+        while 'w text="not reloaded: ' not in await client.readline():
+            pass
+        assert "is wrong" in client.seen[-1]
+        assert any(m.startswith("not reloaded: ") for m in caplog.messages)
+        wrong = False
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: "reloaded; changed: image" in caplog.messages)
+        await client.close()
 
 
 async def test_a_wrong_file_changes_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import socket
 import struct
 import time
@@ -36,6 +37,14 @@ def peer(connection: socket.socket) -> Peer:
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     pid, uid, _ = struct.unpack(form, found)
     return Peer(pid, uid)
+
+
+def user(uid: int) -> str:
+    """Return a user's name, or the number where it has none; asks the name service."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OSError):
+        return f"uid {uid}"
 
 
 def dial(path: Path) -> socket.socket:

@@ -6,16 +6,20 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fliswarm.commands.call import Sink
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.errors import EXIT_USAGE, ConfigError, FliswarmError
 from fliswarm.faces.connection import Client
-from fliswarm.faces.control.peer import peer
+from fliswarm.faces.control import peer
+from fliswarm.net.apart import Apart
 
 log = logging.getLogger(__name__)
+
+NAME_LIMIT = 5.0
+"""Seconds to look up the name of who came; by then, the number has to do."""
 
 
 class ControlServer:
@@ -27,11 +31,21 @@ class ControlServer:
         Runs the commands.
     name
         The sender of our own replies; a camera's replies carry the camera's name.
+    user
+        Tells the name of a user by its number. It may take its time: who waits for it
+        is whoever came by that number, and nobody else.
     """
 
-    def __init__(self, dispatcher: Dispatcher, name: str) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        name: str,
+        user: Callable[[int], str] = peer.user,
+    ) -> None:
         self.dispatcher = dispatcher
         self.name = name
+        self._user = user
+        self._names = Apart("name of", NAME_LIMIT)
         self._server: asyncio.Server | None = None
         self._clients: set[_Client] = set()
 
@@ -57,6 +71,13 @@ class ControlServer:
             self._server.close()
         for client in list(self._clients):
             client.close()
+
+    async def who(self, uid: int) -> str:
+        """Return the name of a user, asked anew for each who comes: names change."""
+        try:
+            return await self._names.ask(f"uid {uid}", lambda: self._user(uid))
+        except (TimeoutError, OSError):
+            return f"uid {uid}"
 
     def arrived(self, client: _Client) -> None:
         """Remember a client."""
@@ -92,17 +113,29 @@ class _Client(Client):
         super().__init__()
         self._server = server
         self._who = "the control socket"
+        self._asking: asyncio.Task[None] | None = None
 
     def __str__(self) -> str:
         return f"a client of {self._who}"
 
     def _arrived(self) -> None:
         assert self._transport is not None
-        uid = peer(self._transport.get_extra_info("socket")).uid
-        self._who = f"the control socket, uid {uid}"
         self._server.arrived(self)
+        uid = peer.peer(self._transport.get_extra_info("socket")).uid
+        # Nothing is done for somebody who has no name yet.
+        self.hold()
+        self._asking = asyncio.create_task(self._ask(uid))
+
+    async def _ask(self, uid: int) -> None:
+        self._who = f"the control socket, uid {uid}"
+        try:
+            self._who = f"the control socket, {await self._server.who(uid)}"
+        finally:
+            self.resume()
 
     def _left(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
         self._server.left(self)
 
     def _give(self, line: str) -> asyncio.Task[None] | None:

@@ -67,6 +67,8 @@ async def test_simulate_goes_on_until_it_is_stopped(
     )
     nothing = await two.command(f"22 simulate {tmp_path}/*.nope")
     assert nothing[-1] == 'f error="No images found."'
+    wrong = await two.command(f"23 simulate {tmp_path}/a\0/*")
+    assert wrong[-1] == 'f error="No images found."'
     one.send(f"3 simulate {tmp_path}/*.fits --delay 0.01")
     expected = f"1 3 i filename=gfa1,gfa1,{tmp_path}/a.fits\n"
     while one.seen.count(expected) < 3:

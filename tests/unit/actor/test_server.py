@@ -99,6 +99,68 @@ async def test_a_new_user_is_greeted_as_the_original_does(empty: Observatory) ->
     await second.close()
 
 
+async def test_how_far_a_pull_is_reaches_who_asked(tmp_path: Path) -> None:
+    async with raw("gfa1") as cameras, connected(cameras, tmp_path) as (running, user):
+        other = await Client.connect(running.port)
+        said = await user.command("5 reconnect")
+        assert said[-1] == ": "
+        pulling = 'd text="gfa1: pulling hub:5000/sdss/flicamera:latest."'
+        begun = said.index(pulling)
+        assert said[begun + 1] == 'd text="gfa1: pulling, 100 % of 0 MiB."'
+        await other.command("6 ping")
+        assert not any("pulling" in line for line in other.seen)
+        await other.close()
+
+
+async def test_why_an_engine_is_away_is_told(empty: Observatory) -> None:
+    client = await Client.connect(empty.port)
+    empty.engines["gfa1"].up = False
+    for _ in range(2):
+        said = await client.command("5 status --detail")
+        why = "i engine=gfa1,F,"
+        (told,) = (line for line in said if line.startswith(why))
+        assert told.endswith(',"the engine does not answer"')
+    text = '0 0 w text="gfa1: Docker Engine does not answer: the engine does not'
+    while not any(line.startswith(text) for line in client.seen):
+        await client.readline()
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("gfa*", "gfa1,gfa2,gfa3"),
+        ("gfa1..2", "gfa1,gfa2"),
+        ("fvc,gfa3", "gfa3,fvc"),
+        ("gfa1 fvc", "gfa1,fvc"),
+        ("gfa[23]", "gfa2,gfa3"),
+    ],
+)
+async def test_nodes_are_disabled_and_enabled_as_they_are_selected(
+    tmp_path: Path, words: str, meant: str
+) -> None:
+    names = ["gfa1", "gfa2", "gfa3", "fvc"]
+    ports = {name: free_port() for name in names}
+    async with observatory(ports, tmp_path / "c.sock") as running:
+        client = await Client.connect(running.port)
+        assert await client.command(f"5 disable {words}") == ["> ", ": "]
+        off = set(meant.split(","))
+        rest = [name for name in names if name not in off]
+        said = await client.command("6 status")
+        assert f"i enabledNodes={','.join(rest)}" in said
+        assert await client.command(f"7 enable {words}") == ["> ", ": "]
+        said = await client.command("8 status")
+        assert f"i enabledNodes={','.join(names)}" in said
+        # What means nobody is told, and the rest is done.
+        said = await client.command("9 disable gfa9* fvc")
+        assert said[1:3] == ['w text="Cannot find node gfa9*."', "w failed=gfa9*"]
+        said = await client.command("10 enable nope fvc")
+        assert said[1:3] == ['w text="Node does not exist."', "w failed=nope"]
+        said = await client.command("11 status")
+        assert f"i enabledNodes={','.join(names)}" in said
+        await client.close()
+
+
 async def test_a_user_s_number_is_given_again(empty: Observatory) -> None:
     first = await Client.connect(empty.port)
     second = await Client.connect(empty.port)

@@ -16,11 +16,12 @@ from fliswarm import store
 from fliswarm.commands import context as commands
 from fliswarm.commands.call import Call, Sink
 from fliswarm.commands.context import Context
-from fliswarm.commands.report import report_leavings
+from fliswarm.commands.report import report_leavings, trouble
+from fliswarm.commands.words import words
 from fliswarm.errors import EngineUnreachableError
 from fliswarm.fleet.fan import ApplyResult
 from fliswarm.model import Image, Node
-from fliswarm.model.facts import Settled, Unfinished
+from fliswarm.model.facts import LeftBehind, Settled, Unfinished
 from tests.unit.support.camera import RawCamera
 from tests.unit.support.live import Computer, Site
 from tests.unit.support.site import IMAGE
@@ -118,8 +119,15 @@ async def moments(folder: Path, change: Change) -> list[str]:
         return met.seen
 
 
-async def killed(folder: Path, change: Change, number: int) -> Site:
+async def killed(
+    folder: Path,
+    change: Change,
+    number: int,
+    meanwhile: Callable[[Site], None] = lambda _: None,
+) -> Site:
     """Kill the controller at a moment of a change, and start it anew.
+
+    ``meanwhile`` happens while there is none.
 
     Return the site, when what was cut off is over, with its connections closed.
     """
@@ -134,6 +142,7 @@ async def killed(folder: Path, change: Change, number: int) -> Site:
         # What a killed program would not do any more, this one cannot.
         site.computer("gfa1").on_call = None
         site.power.switch = switch  # type: ignore[method-assign]
+        meanwhile(site)
         fleet = site.start()
         try:
             await until(lambda: not fleet.journal.entries, "an empty journal")
@@ -171,6 +180,25 @@ async def test_killed_at_every_moment(tmp_path: Path, change: Change) -> None:
             assert names == {"flicamera-gfa1": "running"}, where
         assert site.computer("gfa1").power, where
         assert not list((tmp_path / str(number) / "journal").glob("*")), where
+
+
+async def test_what_was_stopped_runs_again_when_its_computer_starts(
+    tmp_path: Path,
+) -> None:
+    """Both run then, the one that was set aside and its successor."""
+    every = await moments(tmp_path / "whole", replace)
+    both = 0
+
+    def boot(site: Site) -> None:
+        nonlocal both
+        site.computer("gfa1").boot()
+        both += list(site.computer("gfa1").names.values()) == ["running", "running"]
+
+    for number, moment in enumerate(every):
+        site = await killed(tmp_path / str(number), replace, number, boot)
+        names = site.computer("gfa1").names
+        assert names == {"flicamera-gfa1": "running"}, f"killed at {moment}: {names}"
+    assert both > 2
 
 
 async def test_what_cannot_be_undone_yet_is_told_and_undone_later(site: Site) -> None:
@@ -261,9 +289,9 @@ async def test_a_reload_does_not_forget_what_was_cut_off(site: Site) -> None:
 
     site.configure(change)
     await site.fleet.reload(site.desired)
-    assert site.fleet.board.state("gfa1").unfinished is not None
+    assert site.fleet.board.state("gfa1").unfinished
     computer.up = True
-    await until(lambda: site.fleet.board.state("gfa1").unfinished is None)
+    await until(lambda: not site.fleet.board.state("gfa1").unfinished)
     assert computer.names == {"flicamera-gfa1": "running"}
 
 
@@ -283,7 +311,7 @@ async def test_what_was_cut_off_on_a_computer_that_is_gone_for_good(
     told.texts.clear()
     report_leavings(context)
     assert (site.fleet.journal.entries, told.texts) == ([], [])
-    assert site.fleet.board.state("gfa1").unfinished is None
+    assert not site.fleet.board.state("gfa1").unfinished
     assert not list((site.state / "journal").iterdir())
 
 
@@ -292,7 +320,7 @@ async def test_a_computer_that_hangs_in_a_change_is_started_anew(site: Site) -> 
     computer = await cut_off(site)
     (result,) = await cycle(site)
     assert result.error is None
-    await until(lambda: site.fleet.board.state("gfa1").unfinished is None, "settled")
+    await until(lambda: not site.fleet.board.state("gfa1").unfinished, "settled")
     assert site.fleet.journal.entries == []
     assert computer.names == {"flicamera-gfa1": "running"}
 
@@ -383,4 +411,77 @@ def of(site: Site) -> commands.Site:
     async def reload() -> list[str]:
         return await site.fleet.reload(site.desired)
 
-    return commands.Site(site.fleet, "fliswarm", "0", reload, list)
+    async def stale() -> list[str]:
+        return []
+
+    return commands.Site(site.fleet, "fliswarm", "0", reload, stale)
+
+
+async def test_files_that_cannot_be_read_are_told_until_they_are_gone(
+    site: Site,
+) -> None:
+    """What comes next is not written over what may still be told by somebody."""
+    await site.fleet.close()
+    files = ("roster.json", "engines.json", "journal/gfa1..reboot.json")
+    for name in files:
+        (site.state / name).parent.mkdir(parents=True, exist_ok=True)
+        (site.state / name).write_text("torn")
+    for _ in range(2):
+        site.start()
+        assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+        site.fleet.disable("gfa2", "ann", "")
+        told = Told()
+        report_leavings(Context(Call("status", told), of(site)))
+        assert [text.partition(" cannot be read. ")[::2] for text in told.texts] == [
+            (
+                f"What was noted in {site.state}/{name}.unreadable",
+                f"Remedy: {remedy}, then remove that file",
+            )
+            for name, remedy in (
+                (
+                    "engines.json",
+                    "fliswarm reconnect, and look at computers that left"
+                    " the configuration",
+                ),
+                (
+                    "journal/gfa1..reboot.json",
+                    "fliswarm reconnect -n gfa1, as a change"
+                    " of it may have been cut off",
+                ),
+                ("roster.json", "disable the nodes again that are to be so"),
+            )
+        ]
+        site.fleet.enable("gfa2")
+        await site.fleet.close()
+    for name in files:
+        path = site.state / f"{name}.unreadable"
+        assert path.read_text() == "torn"
+        path.unlink()
+    told.texts.clear()
+    report_leavings(Context(Call("status", told), of(site)))
+    assert told.texts == []
+
+
+async def test_each_change_that_was_cut_off_is_told(site: Site) -> None:
+    await site.reconnect()
+    await cut_off(site)
+    for change in ("reconnect", "reboot"):
+        fact = Unfinished(node="gfa1", change=change, step="Run", reason="away")
+        site.fleet.news.tell(fact)
+    told = Told()
+    trouble(Context(Call("status", told), of(site)), "gfa1")
+    assert [text.partition(" was cut off")[0] for text in told.texts] == [
+        "gfa1: reconnect",
+        "gfa1: reboot",
+    ]
+
+
+async def test_what_a_node_left_is_said_alike_by_status_and_events(site: Site) -> None:
+    await site.reconnect()
+    site.configure(lambda nodes: nodes.pop("gfa1"))
+    await site.fleet.reload(site.desired)
+    told = Told()
+    report_leavings(Context(Call("status", told), of(site)))
+    heard = [words(fact) for fact in site.facts if isinstance(fact, LeftBehind)]
+    assert [said and said[1]["text"] for said in heard] == told.texts
+    assert len(told.texts) == 1

@@ -117,20 +117,15 @@ async def test_a_step_that_cannot_be_noted_is_not_begun(tmp_path: Path) -> None:
     "content",
     ["", "3", "{}", '{"steps": 1}', '{"steps": [{"step": "Stop"}]}'],
 )
-def test_what_is_not_understood_is_kept_and_named(tmp_path: Path, content: str) -> None:
+async def test_what_is_not_understood_is_kept(tmp_path: Path, content: str) -> None:
     (tmp_path / "gfa1.json").write_text(content)
     journal = Journal(tmp_path)
-    assert (journal.entries, journal.unreadable) == ([], ["gfa1"])
-    assert (tmp_path / "gfa1.json").read_text() == content
-
-
-async def test_what_is_not_understood_is_nothing_after_the_next_change(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "gfa1.json").write_text("")
-    journal = Journal(tmp_path)
+    assert journal.entries == []
+    # The next change of that node neither writes over it nor takes it away.
+    await journal.begin(ENTRY, 0)
     await journal.end("gfa1")
-    assert (journal.unreadable, list(tmp_path.iterdir())) == ([], [])
+    assert [path.name for path in tmp_path.iterdir()] == ["gfa1.json.unreadable"]
+    assert (tmp_path / "gfa1.json.unreadable").read_text() == content
 
 
 @pytest.mark.parametrize("begun", [0, -1, len(STEPS) + 1])
@@ -138,7 +133,9 @@ async def test_more_steps_than_there_are(tmp_path: Path, begun: int) -> None:
     await Journal(tmp_path).begin(ENTRY, 0)
     path = tmp_path / "gfa1.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "begun": begun}))
-    assert Journal(tmp_path).unreadable == ["gfa1"]
+    assert Journal(tmp_path).entries == []
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == "gfa1.json.unreadable"
 
 
 def test_one_hand_at_a_time() -> None:

@@ -221,3 +221,6 @@ def test_the_status_of_a_fleet_that_is_down(fliswarm: Program) -> None:
     table = fliswarm("status", COLUMNS="200")
     assert table.code == 4
     assert "gfa1" in table.out
+    # Why is told beside it, in the words of whoever asked it.
+    assert "sdss-gfa1" in node["docker_problem"]
+    assert node["docker_problem"] in table.out

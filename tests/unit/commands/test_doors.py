@@ -19,6 +19,7 @@ from fliswarm.commands.group import Verb
 from fliswarm.commands.verbs import commands
 from fliswarm.errors import ConfigError
 from fliswarm.faces.control.client import LocalControl
+from fliswarm.faces.control.peer import user
 from fliswarm.faces.control.stream import Message
 from tests.unit.control.test_control import beside, replies
 from tests.unit.support.camera import RawCamera, line, obedient
@@ -86,8 +87,24 @@ async def test_commands_are_written_down(
         "New command received: 'talk -n gfa9 status' (commander_id='APO.guider',"
         " command_id=6) from user 1 at 127.0.0.1",
         "New command received: 'remove --all' (command_id=1)"
-        f" from the control socket, uid {os.getuid()}",
+        f" from the control socket, {user(os.getuid())}",
     ]
+
+
+async def test_files_that_are_no_images_are_named_to_nobody(tmp_path: Path) -> None:
+    names = ["a.fits", "b.FITS.gz", "c.fit", "fits", "d.fits.key", "shadow", "e.gz"]
+    for name in names:
+        (tmp_path / name).touch()
+    async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
+        client = await Client.connect(running.port)
+        client.send(f"5 simulate {tmp_path}/* --delay 0.01")
+        seen: set[str] = set()
+        for _ in range(20):
+            line = await client.readline()
+            if "filename=" in line:
+                seen.add(line.strip().rpartition("/")[2])
+        await client.close()
+    assert seen == {"a.fits", "b.FITS.gz", "c.fit"}
 
 
 # Exit codes
@@ -296,5 +313,5 @@ async def test_who_asked_is_known_to_the_command(
         await client.close()
     assert seen == [
         "user 1 at 127.0.0.1",
-        f"the control socket, uid {os.getuid()}",
+        f"the control socket, {user(os.getuid())}",
     ]

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import stat
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -21,11 +23,13 @@ from fliswarm.faces.connection import LINE_LIMIT
 from fliswarm.faces.control.address import default_socket
 from fliswarm.faces.control.client import LocalControl, SshControl, connect
 from fliswarm.faces.control.join import dial_stdio
+from fliswarm.faces.control.server import ControlServer
 from fliswarm.faces.control.stream import Message
 from tests.unit.support.camera import GoodCamera
+from tests.unit.support.client import Client
 from tests.unit.support.observatory import observatory
 from tests.unit.support.site import free_port
-from tests.unit.support.wait import LIMIT
+from tests.unit.support.wait import LIMIT, until
 
 T = TypeVar("T")
 
@@ -79,10 +83,12 @@ async def test_requests_that_are_wrong_leave_the_connection(tmp_path: Path) -> N
         found = [json.loads(await reader.readline()) for _ in range(5)]
         refused = [line for line in found if line["header"]["command_id"] == 0]
         assert [line["header"]["message_code"] for line in refused] == ["f"] * 3
-        errors = [line["data"]["error"] for line in refused]
-        assert errors[0] == "not of the form '<number> <command>': 'ping'"
-        assert errors[1] == "not of the form '<number> <command>': '5'"
-        assert errors[2] == f"a command line of over {LINE_LIMIT} bytes is ignored"
+        # What is too long is no command, and waits for no turn.
+        assert {line["data"]["error"] for line in refused} == {
+            "not of the form '<number> <command>': 'ping'",
+            "not of the form '<number> <command>': '5'",
+            f"a command line of over {LINE_LIMIT} bytes is ignored",
+        }
         served = [line for line in found if line["header"]["command_id"] == 7]
         assert [line["header"]["message_code"] for line in served] == [">", ":"]
         writer.close()
@@ -265,3 +271,56 @@ def test_where_the_socket_is_by_itself() -> None:
     else:
         own = Path("/run/user/1/fliswarm/control.sock")
         assert default_socket({"XDG_RUNTIME_DIR": "/run/user/1"}) == own
+
+
+async def test_each_command_is_answered_whatever_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    numbers = [0, 1, 10**17, 10**18 - 1]
+    async with observatory({"gfa1": free_port()}, path):
+        reader, writer = await asyncio.open_unix_connection(path)
+        for number in numbers:
+            writer.write(f"{number} version\n".encode())
+        async with asyncio.timeout(LIMIT):
+            found = [json.loads(await reader.readline()) for _ in range(8)]
+        ended = [line["header"] for line in found if line["data"]]
+        assert [header["command_id"] for header in ended] == numbers
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_name_service_that_hangs_costs_nobody_else_anything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "fliswarm")
+    path, hangs, asked = tmp_path / "c.sock", threading.Event(), threading.Event()
+    names = ["ada", "countess"]
+
+    def user(_: int) -> str:
+        if not asked.is_set():
+            asked.set()
+            hangs.wait(LIMIT)
+        return names.pop(0)
+
+    async with observatory({"gfa1": free_port()}, tmp_path / "own.sock") as running:
+        server = ControlServer(running.service._dispatcher, "fliswarm", user)
+        await server.start(path)
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"5 version\n")
+        await until(asked.is_set, "the first name is looked up")
+        # Telescope software and others by the same socket are served meanwhile, and
+        # each who comes is asked for anew: a name may have changed.
+        client = await Client.connect(running.port)
+        assert (await client.command("6 ping"))[-1].startswith(":")
+        await client.close()
+        for _ in range(2):
+            await beside(lambda: replies(path, ["version"]))
+        names.append("late")
+        hangs.set()
+        async with asyncio.timeout(LIMIT):
+            assert json.loads(await reader.readline())["header"]["command_id"] == 5
+        writer.close()
+        await writer.wait_closed()
+        await server.close()
+    said = [m.rpartition(", ")[2] for m in caplog.messages if "'version'" in m]
+    assert said[:2] == ["ada", "countess"]
+    assert said[2] in ("late", f"uid {os.getuid()}")

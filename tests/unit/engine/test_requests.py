@@ -43,6 +43,25 @@ async def door(fake: FakeEngine) -> AsyncIterator[Engine]:
     engine.close()
 
 
+async def test_what_a_camera_runs_is_known_when_its_image_has_no_name(
+    fake: FakeEngine, door: Engine
+) -> None:
+    await door.run(WANTED)
+    (own,) = fake.containers.values()
+    seen = await door.observe(WANTED)
+    assert (seen.image, seen.running) == (Image("sha256:one"), None)
+    del fake.images[IMAGE]
+    seen = await door.observe(WANTED)
+    assert (seen.image, seen.running) == (None, None)
+    names = ["other/flicamera@sha256:not", "hub:5000/flicamera@sha256:digest"]
+    found = {"Id": own["ImageID"], "RepoDigests": names}
+    path = f"images/{own['ImageID']}/json"
+    fake.instead = lambda _, asked: (200, found) if asked == path else None
+    seen = await door.observe(WANTED)
+    assert seen.running == Image(own["ImageID"], "sha256:digest")
+    assert (await door.observe(WANTED, image=False)).running is None
+
+
 async def asked(fake: FakeEngine, door: Engine, wanted: ContainerSpec) -> Any:  # noqa: ANN401
     """Run a container; return what was asked of the engine for it."""
     await door.run(wanted)

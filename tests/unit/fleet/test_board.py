@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fliswarm.fleet.board import Board, Known, News, State, fold
@@ -94,8 +96,14 @@ def test_changes() -> None:
 
 def test_what_was_cut_off() -> None:
     settled = Settled(node="gfa1", change="reconnect", how="undone")
-    assert after(UNFINISHED).unfinished == UNFINISHED
-    assert after(UNFINISHED, settled).unfinished is None
+    assert after(UNFINISHED).unfinished == (UNFINISHED,)
+    assert after(UNFINISHED, settled).unfinished == ()
+    # A reboot of a computer on which a change was cut off may be so itself.
+    reboot = replace(UNFINISHED, change="reboot", step="PowerOff")
+    assert after(UNFINISHED, reboot).unfinished == (UNFINISHED, reboot)
+    assert after(UNFINISHED, reboot, settled).unfinished == (reboot,)
+    again = replace(UNFINISHED, reason="still away")
+    assert after(UNFINISHED, reboot, again).unfinished == (reboot, again)
 
 
 async def test_the_board_keeps_nodes_apart() -> None:

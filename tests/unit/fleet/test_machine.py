@@ -8,7 +8,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,7 +22,6 @@ from fliswarm.change.world import Patience
 from fliswarm.errors import SelectionError
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.model import Container, Node
-from tests.unit.support import live
 from tests.unit.support.camera import RawCamera
 from tests.unit.support.live import Computer, Site
 from tests.unit.support.wait import until
@@ -56,9 +54,7 @@ class Fleets(RuleBasedStateMachine):
 
         async def make() -> Site:
             cameras = {name: await RawCamera().start() for name in NAMES}
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(live, "PATIENCE", PATIENCE)
-                site = Site(self.folder / "state", cameras)
+            site = Site(self.folder / "state", cameras, PATIENCE)
             site.fleet.start()
             return site
 
@@ -206,9 +202,7 @@ class Fleets(RuleBasedStateMachine):
             finally:
                 for computer in self.every:
                     computer.on_call = None
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(live, "PATIENCE", PATIENCE)
-                fleet = self.site.start()
+            fleet = self.site.start()
             await old.close()
             await until(lambda: not fleet.journal.entries, "an empty journal")
             return fleet

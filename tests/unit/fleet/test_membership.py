@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from fliswarm.errors import EngineError, EngineUnreachableError
-from fliswarm.model import Node
+from fliswarm.model import Image, Node
 from fliswarm.model.facts import Cleared, Fact, LeftBehind, Settled
 from fliswarm.plan.difference import Plan
-from tests.unit.support.camera import line
+from tests.unit.support.camera import RawCamera, line
 from tests.unit.support.live import Computer, Site
+from tests.unit.support.site import IMAGE, PULLED
 from tests.unit.support.wait import until
 
 
@@ -363,7 +364,7 @@ async def test_a_node_that_makes_room_after_a_change_is_nobody_s_news(
         await asyncio.sleep(0)
         await site.fleet.status(nodes)
         assert site.fleet.board.state("gfa1").status is None
-    await until(lambda: not site.fleet._closing)
+    await until(lambda: not site.fleet._parting.under_way)
     (status,) = await site.fleet.status(site.fleet.select("gfa1"))
     assert site.fleet.board.state("gfa1").status == status
 
@@ -381,3 +382,123 @@ async def test_one_node_s_trouble_is_its_own(site: Site, wrong: Exception) -> No
     first, second = await site.fleet.status(site.fleet.select())
     assert not first.engine_alive
     assert second.container is not None
+
+
+async def test_a_dry_run_sees_what_is_published_without_a_name_on_the_node(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = site.computer("gfa1")
+    del computer.daemon.images[IMAGE]
+    (plan,) = await site.fleet.plan(site.fleet.select("gfa1"))
+    assert isinstance(plan, Plan)
+    assert plan.empty
+    (status,) = await site.fleet.status(site.fleet.select("gfa1"), detail=True)
+    assert status.digest == PULLED.digest
+    computer.registry[IMAGE] = Image("sha256:two", "sha256:digest-two")
+    (plan,) = await site.fleet.plan(site.fleet.select("gfa1"))
+    assert isinstance(plan, Plan)
+    assert [d.field for d in plan.differences] == ["image_digest"]
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    (own,) = computer.daemon.containers.values()
+    assert own.image_id == "sha256:two"
+
+
+async def share(site: Site) -> Computer:
+    """Let both nodes have one computer, each with its container; return it."""
+
+    def together(nodes: dict[str, Node]) -> None:
+        nodes["gfa2"] = replace(nodes["gfa2"], engine=nodes["gfa1"].engine)
+
+    computer, other = site.computer("gfa1"), site.computer("gfa2")
+    site.configure(together)
+    await reload(site)
+    # Each camera answers on its own port, while its container runs.
+    for made, port in ((computer.camera, "gfa1"), (other.camera, "gfa2")):
+        node = site.desired.nodes[port]
+
+        def answer(camera: RawCamera, number: int, _: str, node: Node = node) -> None:
+            for container in computer.running:
+                environment = container.spec["environment"]
+                assert isinstance(environment, dict)
+                if environment["FLICAMERA_ACTOR_PORT"] == str(node.port):
+                    camera.send(line(number, ":", environment["ACTOR_NAME"]))
+                    return
+
+        made.answer = answer
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    assert computer.names == {
+        "flicamera-gfa1": "running",
+        "flicamera-gfa2": "running",
+    }
+    return computer
+
+
+async def test_a_neighbour_leaves_a_renamed_node_its_camera(site: Site) -> None:
+    """It runs until the one under the new name does."""
+    computer = await share(site)
+    site.configure(rename)
+    await reload(site)
+    (neighbour,) = site.fleet.select("gfa2")
+    (result,) = await site.fleet.apply([neighbour], lambda _: None)
+    assert (result.error, result.changed) == (None, False)
+    assert computer.names["flicamera-gfa1"] == "running"
+    # All at once: what the renamed one has set aside, to be put back, is left alone.
+    answers = computer.camera.answer
+    computer.camera.answer = lambda *_: None
+    patience = replace(site.fleet._maker.patience, answer=0.3)
+    for live in site.fleet.nodes:
+        live._patience = patience
+    problems = await site.reconnect()
+    assert problems["gfa2"] is None
+    assert "the previous container runs again" in str(problems["gfa7"])
+    assert computer.names == {
+        "flicamera-gfa1": "running",
+        "flicamera-gfa2": "running",
+    }
+    computer.camera.answer = answers
+    for live in site.fleet.nodes:
+        live._patience = site.fleet._maker.patience
+    assert await site.reconnect() == {"gfa2": None, "gfa7": None}
+    assert computer.names == {
+        "flicamera-gfa2": "running",
+        "flicamera-gfa7": "running",
+    }
+
+
+async def test_two_nodes_on_one_engine_get_other_names_at_once(site: Site) -> None:
+    computer = await share(site)
+
+    def rename_both(nodes: dict[str, Node]) -> None:
+        nodes["gfa7"], nodes["gfa8"] = nodes.pop("gfa1"), nodes.pop("gfa2")
+
+    site.configure(rename_both)
+    await reload(site)
+    assert await site.reconnect() == {"gfa7": None, "gfa8": None}
+    assert computer.names == {
+        "flicamera-gfa7": "running",
+        "flicamera-gfa8": "running",
+    }
+    again = await site.fleet.apply(site.fleet.select(), lambda _: None)
+    assert [(r.error, r.changed) for r in again] == [(None, False)] * 2
+
+
+async def test_a_change_of_one_node_is_refused_while_another_is_under_way(
+    site: Site,
+) -> None:
+    """Its neighbour waits for its turn instead."""
+    computer = await share(site)
+    with site.fleet.journal.hand("gfa1", "remove"):
+        (result,) = await site.fleet.apply(site.fleet.select("gfa1"), lambda _: None)
+        assert str(result.error) == "gfa1: another remove is under way"
+    async with site.fleet._turns.of(site.desired.nodes["gfa1"], ["gfa2"]):
+        nodes = site.fleet.select("gfa2")
+        waiting = asyncio.create_task(
+            site.fleet.apply(nodes, lambda _: None, force=True)
+        )
+        await asyncio.sleep(0)
+        computer.calls.clear()
+        await asyncio.sleep(0.05)
+        assert computer.calls == []
+    (result,) = await waiting
+    assert result.error is None

@@ -100,9 +100,15 @@ def test_those_that_were_never_enabled_are_not_met(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"gfa1": 3}', '{"gfa1": {"x": 1}}'])
-def test_a_file_that_is_not_understood_is_left(tmp_path: Path, content: str) -> None:
-    (tmp_path / "roster.json").write_text(content)
-    assert roster(tmp_path).enabled == ["gfa1", "gfa2", "gfa3"]
+def test_a_file_that_is_not_understood_is_kept(tmp_path: Path, content: str) -> None:
+    for number in (1, 2):
+        (tmp_path / "roster.json").write_text(f"{content}{' ' * number}")
+        found = roster(tmp_path)
+        assert found.enabled == ["gfa1", "gfa2", "gfa3"]
+        found.disable("gfa2", "ann", "")
+        assert roster(tmp_path).enabled == ["gfa1", "gfa3"]
+    kept = [path.read_text() for path in store.kept_aside(tmp_path)]
+    assert sorted(kept) == [f"{content} ", f"{content}  "]
 
 
 def test_what_cannot_be_kept_is_not_done(tmp_path: Path) -> None:

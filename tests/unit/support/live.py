@@ -49,6 +49,13 @@ class Computer:
         """All containers of ours, by name, with their states."""
         return {c.name: c.state for c in self.daemon.containers.values() if c.node}
 
+    def boot(self) -> None:
+        """Begin anew, where all is to run always, whoever stopped it."""
+        for container in list(self.daemon.containers.values()):
+            if container.state == "exited":
+                began = replace(container, state="running")
+                self.daemon.containers[container.id] = began
+
     def _answer(self, camera: RawCamera, number: int, _: str) -> None:
         if self.power and self.running:
             name = str(self.running[0].spec["environment"]["ACTOR_NAME"])  # type: ignore[index]
@@ -104,8 +111,14 @@ class Site:
     `start` makes a new controller, as after a kill: what it knows is in ``state``.
     """
 
-    def __init__(self, state: Path, cameras: Mapping[str, RawCamera]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        cameras: Mapping[str, RawCamera],
+        patience: Patience = PATIENCE,
+    ) -> None:
         self.state = state
+        self.patience = patience
         self.desired = fleet({name: cam.port for name, cam in cameras.items()})
         self.computers = {
             node.engine: Computer(cameras[name], node.name)
@@ -122,7 +135,7 @@ class Site:
             lambda node: self.computers[node.engine].system,
             self.power,
             self.state,
-            PATIENCE,
+            self.patience,
         )
         made.news.listen(self.facts.append)
         return made

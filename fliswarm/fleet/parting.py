@@ -1,0 +1,51 @@
+"""Nodes that leave the fleet: their connections go when nothing needs them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fliswarm.change.journal import Journal
+from fliswarm.change.world import Patience
+from fliswarm.fleet.node import LiveNode
+
+
+class Parting:
+    """Lets nodes go, those with a change under way when that has ended.
+
+    Parameters
+    ----------
+    journal
+        Knows whose change is under way.
+    patience
+        Its ``look`` bounds the pauses between two looks at that.
+    """
+
+    def __init__(self, journal: Journal, patience: Patience) -> None:
+        self._journal = journal
+        self._patience = patience
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def let_go(self, live: LiveNode, *, link: bool) -> None:
+        """Give back the connections of a node, with ``link`` that to its camera too."""
+        name = live.node.name
+        if self._journal.busy(name) is None:
+            await live.close(link=link)
+        else:
+            task = asyncio.create_task(live.close(link=link, after=self._idle(name)))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def close(self) -> None:
+        """Wait for no change any more."""
+        for task in self._closing:
+            task.cancel()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a node that left has a change under way."""
+        return bool(self._closing)
+
+    async def _idle(self, name: str) -> None:
+        """Return when no hand is on a node."""
+        while self._journal.busy(name) is not None:
+            await asyncio.sleep(self._patience.look / 10)

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from fliswarm.camera import CameraLink
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
-from fliswarm.errors import FliswarmError, SelectionError
+from fliswarm.errors import FliswarmError
 from fliswarm.fleet.board import Board, News
+from fliswarm.fleet.clearing import Clearing
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
+from fliswarm.fleet.farewell import Farewell
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
@@ -22,8 +23,9 @@ from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import Fleet, Node, NodeStatus, facts
 from fliswarm.model.facts import Tell
+from fliswarm.model.terms import Terms
 from fliswarm.plan.difference import Plan
-from fliswarm.plan.selection import select
+from fliswarm.plan.selection import select, within
 
 
 class LiveFleet:
@@ -54,7 +56,6 @@ class LiveFleet:
         state: Path | None = None,
         patience: Patience = Patience(),
     ) -> None:
-        self._patience = patience
         self.desired = desired
         self.news = News()
         self.board = Board()
@@ -69,7 +70,7 @@ class LiveFleet:
             name: self._maker.node(node) for name, node in desired.nodes.items()
         }
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._farewell = Farewell(self.journal, patience)
 
     def start(self) -> None:
         """Begin to connect to cameras, and settle what was cut off before."""
@@ -83,8 +84,7 @@ class LiveFleet:
     async def close(self) -> None:
         """Give back all connections; the cameras keep running."""
         await self._settling.close()
-        for task in self._closing:
-            task.cancel()
+        self._farewell.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     async def reload(self, desired: Fleet) -> list[str]:
@@ -121,24 +121,11 @@ class LiveFleet:
         }
         for name in changed:
             self.board.forget(name, camera=name not in links)
-        await asyncio.gather(*(self._let_go(live, links) for live in gone))
+        await asyncio.gather(
+            *(self._farewell.say(n, link=n.node.name not in links) for n in gone)
+        )
         self.start()
         return changed
-
-    async def _let_go(self, live: LiveNode, links: dict[str, CameraLink]) -> None:
-        name = live.node.name
-        link = name not in links
-        if self.journal.busy(name) is None:
-            await live.close(link=link)
-        else:
-            task = asyncio.create_task(live.close(link=link, after=self._idle(name)))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    async def _idle(self, name: str) -> None:
-        """Return when no hand is on a node."""
-        while self.journal.busy(name) is not None:
-            await asyncio.sleep(self._patience.look / 10)
 
     # Who
 
@@ -175,12 +162,8 @@ class LiveFleet:
         chosen = select(nodes, names, category, exclude)
         if disabled:
             return [self._nodes[node.name] for node in chosen]
-        reached = set(self.enabled)
-        enabled = [node.name for node in chosen if node.name in reached]
-        if not enabled and not none_will_do:
-            off = ", ".join(node.name for node in chosen)
-            raise SelectionError(f"all of these nodes are disabled: {off}")
-        return [self._nodes[name] for name in enabled]
+        found = within(chosen, set(self.enabled), least=0 if none_will_do else 1)
+        return [self._nodes[name] for name in found]
 
     def enable(self, name: str, by: str = "") -> bool:
         """Enable a node and connect to its camera; return whether there is one."""
@@ -229,13 +212,14 @@ class LiveFleet:
         tell: Tell = lambda _: None,
         *,
         force: bool = False,
+        terms: Terms = Terms(),
     ) -> list[Plan | FliswarmError]:
         """Return what `apply` would do on each node, or why that cannot be told."""
 
         def one(live: LiveNode) -> Awaitable[Plan]:
             wanted = self.desired.container(live.node)
             others = self._neighbours(live.node)
-            return live.plan(wanted, others, tell, force=force)
+            return live.plan(wanted, others, tell, force=force, terms=terms)
 
         return await fan(nodes, one)
 
@@ -246,6 +230,7 @@ class LiveFleet:
         by: str = "",
         *,
         force: bool = False,
+        terms: Terms = Terms(),
     ) -> list[ApplyResult]:
         """Make nodes as wanted, all at once; each ends by itself."""
         told = self.news.and_to(tell)
@@ -255,12 +240,17 @@ class LiveFleet:
             self._ledger.note(await live.identity(), node)
             await self._settling.former(node, self.desired.nodes)
             wanted, others = self.desired.container(node), self._neighbours(node)
-            return await live.apply(wanted, told, others, by, force=force)
+            return await live.apply(wanted, told, others, by, force=force, terms=terms)
 
         return await self._change(nodes, one)
 
     async def remove(
-        self, nodes: Sequence[LiveNode], tell: Tell, by: str = ""
+        self,
+        nodes: Sequence[LiveNode],
+        tell: Tell,
+        by: str = "",
+        *,
+        terms: Terms = Terms(),
     ) -> list[ApplyResult]:
         """Leave nothing of ours on nodes, all at once."""
         told = self.news.and_to(tell)
@@ -268,9 +258,12 @@ class LiveFleet:
         turns = {live.node.engine: asyncio.Lock() for live in nodes}
 
         async def one(live: LiveNode) -> bool:
-            wanted = self.desired.container(live.node)
+            wanted, others = (
+                self.desired.container(live.node),
+                self._neighbours(live.node),
+            )
             async with turns[live.node.engine]:
-                return await live.remove(wanted, told, self._neighbours(live.node), by)
+                return await live.remove(wanted, told, others, by, terms=terms)
 
         return await self._change(nodes, one)
 
@@ -280,24 +273,11 @@ class LiveFleet:
         """Leave nothing of ours on engines that no node has any more, all at once."""
         told = self.news.and_to(tell)
         lives = {self._maker.visitor(leaving.node): leaving for leaving in leavings}
-        # A node that moved twice has left two, and one hand.
-        turns = {leaving.node.name: asyncio.Lock() for leaving in leavings}
-
-        async def one(live: LiveNode) -> bool:
-            leaving, changed = lives[live], False
-            node = leaving.node
-            # Another engine may have its address now: what is on that is not ours.
-            if await live.identity() == leaving.identity:
-                wanted = self.desired.container(node)
-                async with turns[node.name]:
-                    self._settling.mind(node)
-                    changed = await live.remove(wanted, told, (), by)
-            self._ledger.forget(leaving.identity)
-            told(facts.Cleared(node=node.name, engine=node.engine))
-            return changed
-
+        clearing = Clearing(self.desired, lives, self._settling, self._ledger, told)
         try:
-            return await self._change(list(lives), one)
+            return await self._change(
+                list(lives), lambda live: clearing.clear(live, by)
+            )
         finally:
             await asyncio.gather(*(live.close() for live in lives))
 
@@ -314,6 +294,7 @@ class LiveFleet:
         *,
         hard: bool,
         limit: float,
+        terms: Terms = Terms(),
     ) -> list[ApplyResult]:
         """Start hosts anew, all at once, each within ``limit`` seconds.
 
@@ -323,7 +304,11 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[bool]:
             wanted = self.desired.container(live.node)
-            return live.reboot(wanted, told, limit, by, hard=hard)
+            others = self._neighbours(live.node)
+            beside = {name: self._nodes[name].link for name in others}
+            return live.reboot(
+                wanted, told, limit, by, hard=hard, terms=terms, beside=beside
+            )
 
         return await self._change(nodes, one)
 

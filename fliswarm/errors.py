@@ -22,6 +22,9 @@ EXIT_UNREACHABLE = 4
 EXIT_PROVISION = 5
 """A playbook failed."""
 
+EXIT_BUSY = 6
+"""Something else goes on there: an exposure, another change, another's lock."""
+
 
 class FliswarmError(Exception):
     """Base of all errors a user can cause or meet."""
@@ -116,8 +119,34 @@ class NodeError(FliswarmError):
 class BusyError(NodeError):
     """Another change of the node is under way."""
 
+    exit_code = EXIT_BUSY
+
     def __init__(self, node: str, change: str) -> None:
         super().__init__(node, f"another {change} is under way")
+
+
+class ExposingError(NodeError):
+    """A camera exposes, and what was asked for would end that.
+
+    Parameters
+    ----------
+    node
+        The node that was to be changed.
+    exposure
+        What is under way there, in words.
+    waited
+        Seconds that its end was waited for already.
+    """
+
+    exit_code = EXIT_BUSY
+
+    def __init__(self, node: str, exposure: str, waited: float = 0.0) -> None:
+        what = f"after {waited:g} s, {exposure}" if waited else exposure
+        super().__init__(
+            node,
+            f"{what}. Remedy: --wait SECONDS waits for its end, --now goes on and "
+            "loses it",
+        )
 
 
 class EngineError(NodeError):

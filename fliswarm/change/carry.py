@@ -19,6 +19,7 @@ from fliswarm.change.computer import (
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.steps import (
     AwaitCamera,
+    AwaitExposure,
     MakeVolume,
     Remove,
     RemoveVolume,
@@ -31,6 +32,7 @@ from fliswarm.change.steps import (
 from fliswarm.change.world import World
 from fliswarm.errors import (
     EngineError,
+    ExposingError,
     FliswarmError,
     HostError,
     NodeError,
@@ -55,6 +57,8 @@ def steps(plan: Plan, name: str) -> tuple[Step, ...]:
 def _steps(plan: Plan, name: str) -> Iterator[Step]:
     # What is removed goes when all else is done: until then there is a way back.
     last: list[Step] = []
+    if may_expose(plan):
+        yield AwaitExposure()
     for action in plan.actions:
         match action:
             case CreateVolume(volume):
@@ -78,6 +82,20 @@ def _steps(plan: Plan, name: str) -> Iterator[Step]:
             case DropVolume(volume):
                 last.append(RemoveVolume(volume))
     yield from last
+
+
+def may_expose(plan: Plan) -> bool:
+    """Return whether a plan stops a container whose camera may expose."""
+    if any(difference.field == "camera" for difference in plan.differences):
+        # It has been asked, for long enough, and does not answer.
+        return False
+    for action in plan.actions:
+        match action:
+            case ReplaceContainer(old) if not all(c.at_rest for c in old):
+                return True
+            case RemoveContainer(container) if not container.at_rest:
+                return True
+    return False
 
 
 def restart(host: str, before: str) -> tuple[Step, ...]:
@@ -163,6 +181,11 @@ class Work:
         if isinstance(error, HostError) and not isinstance(error, UnsureHostError):
             # What the computer or its switch refused is not done.
             entry = replace(entry, begun=entry.begun - 1)
+        spared = False
+        if isinstance(error, ExposingError):
+            # Who asks before a deed has not begun with it.
+            entry = replace(entry, begun=entry.begun - 1)
+            spared = not any(step.vital for step in entry.steps[: entry.begun])
         if entry.final:
             # What is left to do is done by the next change of this node, or start.
             return
@@ -178,7 +201,7 @@ class Work:
                 f"{problem(error)}; and what was done before could not be undone: "
                 f"{problem(second)}. It is undone as soon as that is possible.",
             ) from error
-        if any(isinstance(step, Run) for step in entry.steps):
+        if not spared and any(isinstance(step, Run) for step in entry.steps):
             if not await self._again(entry):
                 text = "what ran before is not seen to run again"
                 raise EngineError(name, f"{problem(error)}; {text}") from error

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fliswarm.change.exposing import spare
 from fliswarm.change.steps import Step
 from fliswarm.change.world import World, current
 from fliswarm.errors import EngineError, HostError
@@ -20,6 +21,7 @@ class PowerOff(Step):
 
     async def do(self, world: World) -> None:
         """See `Step.do`."""
+        await spare(world, whole=True, again=True)
         await world.power.switch(world.node, on=False)
         await asyncio.sleep(world.patience.power)
 
@@ -58,6 +60,7 @@ class Reboot(Step):
 
     async def do(self, world: World) -> None:
         """See `Step.do`."""
+        await spare(world, whole=True, again=True)
         await world.host.reboot()
 
 

@@ -17,6 +17,7 @@ from fliswarm.change.computer import (
 )
 from fliswarm.change.steps import (
     AwaitCamera,
+    AwaitExposure,
     MakeVolume,
     Remove,
     RemoveVolume,
@@ -31,6 +32,7 @@ KINDS: Mapping[str, type[Step]] = {
     kind.__name__: kind
     for kind in (
         MakeVolume,
+        AwaitExposure,
         SetAside,
         Stop,
         Run,

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fliswarm.change.exposing import spare
 from fliswarm.change.world import NO_ANSWER, STOP_GRACE, World, current
 from fliswarm.errors import (
     CameraError,
@@ -64,6 +65,21 @@ class MakeVolume(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitExposure(Step):
+    """Wait until the camera that is about to be stopped exposes no more.
+
+    What stops it asks again: an exposure may have begun meanwhile.
+    """
+
+    acts: ClassVar[bool] = False
+
+    async def do(self, world: World) -> None:
+        """See `Step.do`."""
+        if not world.terms.now:
+            await spare(world)
+
+
+@dataclass(frozen=True, slots=True)
 class SetAside(Step):
     """Give a container a name that is in nobody's way."""
 
@@ -103,6 +119,7 @@ class Stop(Step):
 
     async def do(self, world: World) -> None:
         """See `Step.do`."""
+        await spare(world, again=True)
         await world.engine.stop(self.container, STOP_GRACE)
 
     async def undo(self, world: World) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fliswarm.camera import Exchange, Outcome, Reply
@@ -14,6 +14,7 @@ from fliswarm.host import Host
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import Container, ContainerSpec, Node, Observation
 from fliswarm.model.facts import Tell
+from fliswarm.model.terms import Terms
 
 STOP_GRACE = 5.0
 """Seconds for a camera to end its exposure and let go of its device."""
@@ -26,6 +27,7 @@ class Patience:
     ``answer`` for the camera of a new container: its program's start and its NFS
     mounts; ``settle`` for that of a container which runs already; ``look`` between two
     looks at the container meanwhile; ``power`` without power, for a computer to notice;
+    ``readout`` for the camera of an exposure that is over to read it out and write it;
     ``heartbeat`` and ``silence`` as for `fliswarm.net.link.Link`; ``undo`` for what is
     done to be undone when the controller is asked to end.
     """
@@ -34,6 +36,7 @@ class Patience:
     settle: float = 10.0
     look: float = 2.0
     power: float = 3.0
+    readout: float = 3.0
     heartbeat: float = 5.0
     silence: float = 15.0
     undo: float = 8.0
@@ -47,11 +50,18 @@ class Camera(Protocol):
 
     stranger: str | None
 
+    @property
+    def up(self) -> bool:
+        """Whether it is connected."""
+
     async def wait_up(self) -> None:
         """Return when it is connected."""
 
     def send(self, message: str, on_reply: Callable[[Reply], None]) -> Exchange:
         """Send a command; see `fliswarm.camera.CameraLink.send`."""
+
+    def under_way(self, word: str) -> list[Exchange]:
+        """Return the commands that it works on; see `CameraLink.under_way`."""
 
     def forget(self, exchange: Exchange) -> None:
         """Stop waiting for a command."""
@@ -62,7 +72,11 @@ class Camera(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One node, as far as changes reach: ``wanted`` is the container it should have."""
+    """One node, as far as changes reach.
+
+    ``wanted`` is the container it should have; ``terms`` say what a change does about
+    an exposure; ``beside`` are the cameras of the other nodes on its computer, by name.
+    """
 
     node: Node
     wanted: ContainerSpec
@@ -72,6 +86,8 @@ class World:
     power: PowerSwitch
     patience: Patience
     tell: Tell
+    terms: Terms = Terms()
+    beside: Mapping[str, Camera] = field(default_factory=dict)
 
     async def seen(self) -> Observation:
         """Look at the engine, without the image."""

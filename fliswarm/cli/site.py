@@ -16,10 +16,12 @@ from rich.table import Table
 
 from fliswarm.cli.fleet import give
 from fliswarm.cli.table import print_fleet, view
+from fliswarm.commands.group import terms
 from fliswarm.errors import ProvisionError
 from fliswarm.faces.control.address import default_socket
 from fliswarm.faces.control.client import SshControl, connect_here
 from fliswarm.faces.control.stream import StreamControl
+from fliswarm.model.terms import Terms
 from fliswarm.site.passed import answered
 from fliswarm.site.provision import (
     Event,
@@ -94,7 +96,8 @@ def provision(
 
 @click.command()
 @_site_options
-def up(inventory: Path, args: tuple[str, ...], *, as_json: bool) -> None:
+@terms
+def up(inventory: Path, args: tuple[str, ...], terms: Terms, *, as_json: bool) -> None:
     """Provision the site, start the controller, launch all cameras.
 
     A node that fails is named, and the rest of the fleet is brought up. What follows --
@@ -105,7 +108,7 @@ def up(inventory: Path, args: tuple[str, ...], *, as_json: bool) -> None:
     if site.manager in summary.failed:
         _require(summary)
     with _control(site) as control:
-        exit_code = give(control, ["reconnect"], as_json=as_json)
+        exit_code = give(control, ["reconnect", *terms.words], as_json=as_json)
         print_fleet(view(control), as_json=as_json)
     _require(summary)
     raise click.exceptions.Exit(exit_code)
@@ -119,13 +122,17 @@ def _control(site: Site) -> StreamControl:
 
 @click.command()
 @_site_options
-def down(inventory: Path, args: tuple[str, ...], *, as_json: bool) -> None:
+@terms
+def down(
+    inventory: Path, args: tuple[str, ...], terms: Terms, *, as_json: bool
+) -> None:
     """Remove the camera containers and stop the controller.
 
     What follows -- goes to ansible-playbook: -- -K, -- --ask-vault-pass.
     """
     with _site(inventory, args) as site:
-        _require(_play("down", site, [], as_json=as_json))
+        given = ["--extra-vars", json.dumps({"down_terms": terms.words})]
+        _require(_play("down", site, given, as_json=as_json))
 
 
 def _require(summary: Summary) -> None:

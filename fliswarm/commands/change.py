@@ -8,7 +8,7 @@ import click
 
 from fliswarm.commands.call import Call
 from fliswarm.commands.context import Context
-from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
+from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection, terms
 from fliswarm.commands.report import report, trouble
 from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
@@ -16,6 +16,7 @@ from fliswarm.fleet.fan import ApplyResult
 from fliswarm.fleet.left import Leaving
 from fliswarm.fleet.node import LiveNode
 from fliswarm.model.facts import Fact, Tell
+from fliswarm.model.terms import Terms
 
 
 @commands.command(everywhere=True, context_settings=SETTINGS)
@@ -27,11 +28,13 @@ from fliswarm.model.facts import Fact, Tell
     help="Replaces containers that are as they should be.",
 )
 @click.option("--dry-run", is_flag=True, help="Only says what would be done.")
+@terms
 async def reconnect(
     context: Context,
     names: str | None,
     category: str | None,
     exclude: str | None,
+    terms: Terms,
     *,
     force: bool,
     dry_run: bool,
@@ -41,9 +44,11 @@ async def reconnect(
     nodes = fleet.select(names, category, exclude)
     whole = names is None and category is None and exclude is None
     if dry_run:
-        await _say_plan(context, nodes, whole=whole, force=force)
+        await _say_plan(context, nodes, terms, whole=whole, force=force)
         return
-    results = await fleet.apply(nodes, telling(call), call.who, force=force)
+    results = await fleet.apply(
+        nodes, telling(call), call.who, force=force, terms=terms
+    )
     failed = report_errors(call, results)
     good = [node for node in nodes if node.node.name not in failed]
     await _clear(context, _left_by(context, good, whole=whole))
@@ -90,11 +95,16 @@ async def _clear(context: Context, leavings: Sequence[Leaving]) -> list[str]:
 
 
 async def _say_plan(
-    context: Context, nodes: list[LiveNode], *, whole: bool, force: bool
+    context: Context,
+    nodes: list[LiveNode],
+    terms: Terms,
+    *,
+    whole: bool,
+    force: bool,
 ) -> None:
     call = context.call
     unknown = False
-    plans = await context.fleet.plan(nodes, telling(call), force=force)
+    plans = await context.fleet.plan(nodes, telling(call), force=force, terms=terms)
     for node, steps in zip(nodes, plans, strict=True):
         name = node.node.name
         trouble(context, name)
@@ -127,12 +137,14 @@ async def _say_plan(
 )
 @click.option("--left", is_flag=True, help="What is left where no node is any more.")
 @click.option("--forget", help="A computer that left and will never answer again.")
+@terms
 async def remove(
     context: Context,
     names: str | None,
     category: str | None,
     exclude: str | None,
     forget: str | None,
+    terms: Terms,
     *,
     everything: bool,
     left: bool,
@@ -147,7 +159,7 @@ async def remove(
     failed: list[str] = []
     if named:
         nodes = fleet.select(names, category, exclude, disabled=everything)
-        results = await fleet.remove(nodes, telling(call), call.who)
+        results = await fleet.remove(nodes, telling(call), call.who, terms=terms)
         failed = report_errors(call, results)
     if left or everything:
         stay = await _clear(context, fleet.leavings)
@@ -239,12 +251,14 @@ async def reload(context: Context, *, check: bool) -> None:
     "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."
 )
 @click.option("--timeout", type=SECONDS, default=300.0, help="Seconds to wait.")
+@terms
 async def reboot(
     context: Context,
     names: str | None,
     category: str | None,
     exclude: str | None,
     timeout: float,  # noqa: ASYNC109  the option's name is the protocol's
+    terms: Terms,
     *,
     hard: bool,
 ) -> None:
@@ -252,7 +266,7 @@ async def reboot(
     call = context.call
     nodes = context.fleet.select(names, category, exclude)
     results = await context.fleet.reboot(
-        nodes, telling(call), call.who, hard=hard, limit=timeout
+        nodes, telling(call), call.who, hard=hard, limit=timeout, terms=terms
     )
     failed = report_errors(call, results)
     call.info(enabledNodes=context.fleet.enabled)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from fliswarm.model.terms import Terms
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,3 +84,29 @@ def selection(what: str, *, short: bool = True) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def terms(function: F) -> F:
+    """Add the options that say what is done about an exposure that is in the way.
+
+    The function gets both as its ``terms``.
+    """
+
+    @functools.wraps(function)
+    def given(*values: Any, now: bool, wait: float | None, **more: Any) -> Any:  # noqa: ANN401
+        return function(*values, terms=Terms(now=now, wait=wait or 0.0), **more)
+
+    decorated: Any = given
+    for option in (
+        click.option(
+            "--wait",
+            type=SECONDS,
+            help="Seconds to wait for exposures to end.",
+        ),
+        click.option(
+            "--now", is_flag=True, help="Goes on during exposures, and loses them."
+        ),
+    ):
+        decorated = option(decorated)
+    result: F = decorated
+    return result

@@ -110,6 +110,10 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
 
 def _change(fact: Fact) -> tuple[str, str] | None:
     match fact:
+        case facts.ExposureAwaited(exposure=exposure, limit=limit):
+            return "i", f"{exposure}; its end is waited for, {limit:g} s at most."
+        case facts.ExposureLost(exposure=exposure):
+            return "w", f"{exposure}; that exposure is lost."
         case facts.Unfinished():
             return "w", (
                 f"{fact.change} was cut off at {fact.step} and is not undone yet: "

@@ -10,8 +10,9 @@ from fliswarm import store
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
-from fliswarm.errors import FliswarmError, SelectionError
+from fliswarm.errors import FliswarmError
 from fliswarm.fleet.board import Board, News
+from fliswarm.fleet.clearing import Clearing
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
@@ -24,8 +25,9 @@ from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import Fleet, Node, NodeStatus, facts
 from fliswarm.model.facts import Tell
+from fliswarm.model.terms import Terms
 from fliswarm.plan.difference import Plan
-from fliswarm.plan.selection import select
+from fliswarm.plan.selection import select, within
 
 
 class LiveFleet:
@@ -169,12 +171,8 @@ class LiveFleet:
         chosen = select(nodes, names, category, exclude)
         if disabled:
             return [self._nodes[node.name] for node in chosen]
-        reached = set(self.enabled)
-        enabled = [node.name for node in chosen if node.name in reached]
-        if not enabled and not none_will_do:
-            off = ", ".join(node.name for node in chosen)
-            raise SelectionError(f"all of these nodes are disabled: {off}")
-        return [self._nodes[name] for name in enabled]
+        found = within(chosen, set(self.enabled), least=0 if none_will_do else 1)
+        return [self._nodes[name] for name in found]
 
     def enable(self, name: str, by: str = "") -> bool:
         """Enable a node and connect to its camera; return whether there is one."""
@@ -223,13 +221,14 @@ class LiveFleet:
         tell: Tell = lambda _: None,
         *,
         force: bool = False,
+        terms: Terms = Terms(),
     ) -> list[Plan | FliswarmError]:
         """Return what `apply` would do on each node, or why that cannot be told."""
 
         def one(live: LiveNode) -> Awaitable[Plan]:
             wanted = self.desired.container(live.node)
             others = self._neighbours(live.node)
-            return live.plan(wanted, others, tell, force=force)
+            return live.plan(wanted, others, tell, force=force, terms=terms)
 
         return await fan(nodes, one)
 
@@ -240,6 +239,7 @@ class LiveFleet:
         by: str = "",
         *,
         force: bool = False,
+        terms: Terms = Terms(),
     ) -> list[ApplyResult]:
         """Make nodes as wanted, all at once; each ends by itself."""
         told = self.news.and_to(tell)
@@ -250,12 +250,19 @@ class LiveFleet:
                 self._ledger.note(await live.identity(), node)
                 await self._settling.former(node, self.desired.nodes)
                 wanted = self.desired.container(node)
-                return await live.apply(wanted, told, others, by, force=force)
+                return await live.apply(
+                    wanted, told, others, by, force=force, terms=terms
+                )
 
         return await self._change(nodes, one)
 
     async def remove(
-        self, nodes: Sequence[LiveNode], tell: Tell, by: str = ""
+        self,
+        nodes: Sequence[LiveNode],
+        tell: Tell,
+        by: str = "",
+        *,
+        terms: Terms = Terms(),
     ) -> list[ApplyResult]:
         """Leave nothing of ours on nodes, all at once."""
         told = self.news.and_to(tell)
@@ -264,7 +271,7 @@ class LiveFleet:
             node, others = live.node, self._neighbours(live.node)
             async with self._turns.of(node, others):
                 wanted = self.desired.container(node)
-                return await live.remove(wanted, told, others, by)
+                return await live.remove(wanted, told, others, by, terms=terms)
 
         return await self._change(nodes, one)
 
@@ -274,24 +281,11 @@ class LiveFleet:
         """Leave nothing of ours on engines that no node has any more, all at once."""
         told = self.news.and_to(tell)
         lives = {self._maker.visitor(leaving.node): leaving for leaving in leavings}
-        # A node that moved twice has left two, and one hand.
-        turns = {leaving.node.name: asyncio.Lock() for leaving in leavings}
-
-        async def one(live: LiveNode) -> bool:
-            leaving, changed = lives[live], False
-            node = leaving.node
-            # Another engine may have its address now: what is on that is not ours.
-            if await live.identity() == leaving.identity:
-                wanted = self.desired.container(node)
-                async with turns[node.name]:
-                    self._settling.mind(node)
-                    changed = await live.remove(wanted, told, (), by)
-            self._ledger.forget(leaving.identity)
-            told(facts.Cleared(node=node.name, engine=node.engine))
-            return changed
-
+        clearing = Clearing(self.desired, lives, self._settling, self._ledger, told)
         try:
-            return await self._change(list(lives), one)
+            return await self._change(
+                list(lives), lambda live: clearing.clear(live, by)
+            )
         finally:
             await asyncio.gather(*(live.close() for live in lives))
 
@@ -308,6 +302,7 @@ class LiveFleet:
         *,
         hard: bool,
         limit: float,
+        terms: Terms = Terms(),
     ) -> list[ApplyResult]:
         """Start hosts anew, all at once, each within ``limit`` seconds.
 
@@ -317,7 +312,11 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[bool]:
             wanted = self.desired.container(live.node)
-            return live.reboot(wanted, told, limit, by, hard=hard)
+            others = self._neighbours(live.node)
+            beside = {name: self._nodes[name].link for name in others}
+            return live.reboot(
+                wanted, told, limit, by, hard=hard, terms=terms, beside=beside
+            )
 
         return await self._change(nodes, one)
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterator
+from collections.abc import Awaitable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 from fliswarm.camera import CameraLink
-from fliswarm.change.carry import POWER_CYCLE, Work, problem, restart, steps
+from fliswarm.change.carry import Work, may_expose, problem, steps
+from fliswarm.change.exposing import spare
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.prepare import planned, published, pull
-from fliswarm.change.world import Patience, World, current
+from fliswarm.change.restart import start_anew
+from fliswarm.change.world import Camera, Patience, World, current
 from fliswarm.engine import Engine
 from fliswarm.errors import (
     BusyError,
     EngineError,
     EngineUnreachableError,
     FliswarmError,
-    HostError,
 )
 from fliswarm.fleet.watch import EngineWatch
 from fliswarm.host import Host
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import ContainerSpec, Node, NodeStatus, facts
-from fliswarm.model.facts import Fact, Tell
+from fliswarm.model.facts import Tell
+from fliswarm.model.terms import Terms
 from fliswarm.plan.difference import Plan, removal
 
 
@@ -168,11 +170,12 @@ class LiveNode:
         tell: Tell = lambda _: None,
         *,
         force: bool = False,
+        terms: Terms = Terms(),
     ) -> Plan:
-        """Return what `apply` would do.
+        """Return what `apply` would do; fail where it would.
 
         The registry is asked for its image, which is not pulled, and the camera whether
-        it answers.
+        it answers, and whether it exposes.
         """
         if (change := self._journal.busy(self.node.name)) is not None:
             raise BusyError(self.node.name, change)
@@ -180,7 +183,10 @@ class LiveNode:
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)
             digest = await published(world, seen)
-        return await planned(world, seen, neighbours, digest, force=force)
+        todo = await planned(world, seen, neighbours, digest, force=force)
+        if may_expose(todo) and not (terms.now or terms.wait):
+            await spare(world)
+        return todo
 
     # Changing
 
@@ -192,11 +198,13 @@ class LiveNode:
         by: str = "",
         *,
         force: bool = False,
+        terms: Terms = Terms(),
     ) -> bool:
         """Make the node as wanted, with a camera that answers.
 
-        Nothing is stopped before the image is on the node, and no container is removed
-        before the camera of its replacement answers.
+        Nothing is stopped before the image is on the node, nor while its camera exposes
+        unless ``terms`` say so, and no container is removed before the camera of its
+        replacement answers.
 
         Returns
         -------
@@ -212,7 +220,7 @@ class LiveNode:
             # A pull may take long, so it has no say in whether the engine answers.
             await self._engine.ping()
             self._watch.answered()
-            world = self._world(wanted, tell)
+            world = self._world(wanted, tell, terms)
             await self._settle(world)
             await pull(world)
             seen = await self._engine.observe(wanted)
@@ -233,10 +241,12 @@ class LiveNode:
         tell: Tell,
         neighbours: Collection[str] = (),
         by: str = "",
+        *,
+        terms: Terms = Terms(),
     ) -> bool:
         """Leave nothing of ours on the node; return whether there was anything."""
         with self._changing("remove", by, tell):
-            world = self._world(wanted, tell)
+            world = self._world(wanted, tell, terms)
             await self._settle(world)
             todo = removal(await self._engine.observe(wanted), neighbours, wanted)
             work = Work(world, self._journal)
@@ -251,50 +261,16 @@ class LiveNode:
         by: str = "",
         *,
         hard: bool,
+        terms: Terms = Terms(),
+        beside: Mapping[str, Camera] = {},
     ) -> bool:
         """Start the host anew and return when its camera answers again.
 
-        Parameters
-        ----------
-        wanted
-            The container whose camera is waited for.
-        tell
-            Is told of each step.
-        limit
-            Seconds for all of it.
-        by
-            Who wants it.
-        hard
-            Switch the power off and on instead of asking the host itself.
-
-        Raises
-        ------
-        FliswarmError
-            Naming the step that failed or was not over in time.
+        See `start_anew`; ``beside`` are the cameras of the others on the same host.
         """
-        waits = {
-            "AwaitDown": "host was not down",
-            "AwaitEngine": "Docker Engine was not back",
-            "AwaitReturn": "camera was not back",
-        }
         with self._changing("reboot", by, tell):
-            last = ""
-
-            def note(fact: Fact) -> None:
-                nonlocal last
-                last = fact.step if isinstance(fact, facts.StepBegan) else last
-                tell(fact)
-
-            world = self._world(wanted, note)
-            try:
-                async with asyncio.timeout(limit):
-                    todo = POWER_CYCLE
-                    if not hard:
-                        todo = restart(self.node.host, await self._host.mark())
-                    await Work(world, self._journal).carry_out("reboot", by, todo)
-            except TimeoutError:
-                text = f"its {waits.get(last, 'host was not back')} in {limit:g} s"
-                raise HostError(self.node.name, text) from None
+            world = replace(self._world(wanted, tell, terms), beside=beside)
+            await start_anew(world, self._journal, by, limit, hard=hard)
             return True
 
     async def settle(self, entry: Entry) -> None:
@@ -337,7 +313,9 @@ class LiveNode:
             finally:
                 tell(ended)
 
-    def _world(self, wanted: ContainerSpec, tell: Tell) -> World:
+    def _world(
+        self, wanted: ContainerSpec, tell: Tell, terms: Terms = Terms()
+    ) -> World:
         return World(
             self.node,
             wanted,
@@ -347,4 +325,5 @@ class LiveNode:
             self._power,
             self._patience,
             tell,
+            terms,
         )

@@ -145,6 +145,24 @@ class CameraSilent(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureAwaited(Fact):
+    """A change waits for an exposure to end, for ``limit`` seconds at most.
+
+    ``exposure`` is what is under way, in words.
+    """
+
+    exposure: str
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureLost(Fact):
+    """A change ends an exposure, as it was told to; ``exposure`` as above."""
+
+    exposure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeStays(Fact):
     """A volume that nothing wants any more could not be removed."""
 

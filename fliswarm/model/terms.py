@@ -15,3 +15,9 @@ class Terms:
 
     now: bool = False
     wait: float = 0.0
+
+    @property
+    def words(self) -> list[str]:
+        """These terms as options of a command."""
+        waits = ["--wait", f"{self.wait:g}"] if self.wait else []
+        return [*(["--now"] if self.now else []), *waits]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from fliswarm.errors import SelectionError
@@ -51,6 +51,21 @@ def select(
     if not wanted:
         raise SelectionError("the selection leaves no node")
     return [node for name, node in nodes.items() if name in wanted]
+
+
+def within(chosen: Sequence[Node], enabled: Collection[str], least: int) -> list[str]:
+    """Return the names of those chosen nodes that are enabled.
+
+    Raises
+    ------
+    SelectionError
+        When these are fewer than ``least``.
+    """
+    found = [node.name for node in chosen if node.name in enabled]
+    if len(found) < least:
+        off = ", ".join(node.name for node in chosen)
+        raise SelectionError(f"all of these nodes are disabled: {off}")
+    return found
 
 
 def _named(nodes: Mapping[str, Node], patterns: str | None) -> set[str]:

@@ -17,10 +17,11 @@ from fliswarm.fleet.live import LiveFleet
 from fliswarm.host.memory import MemoryHost
 from fliswarm.model import Container, Fleet, Node
 from fliswarm.model.facts import Fact
+from fliswarm.model.terms import Terms
 from tests.unit.support.camera import RawCamera, line
 from tests.unit.support.site import IMAGE, PULLED, fleet
 
-PATIENCE = Patience(answer=20, settle=0.3, look=0.05, power=0.01, undo=5)
+PATIENCE = Patience(answer=20, settle=0.3, look=0.05, power=0.01, readout=0.01, undo=5)
 
 
 class Computer:
@@ -159,9 +160,11 @@ class Site:
         self.desired = replace(self.desired, nodes=named, enabled=enabled)
         return self.desired
 
-    async def reconnect(self, **options: bool) -> dict[str, str | None]:
+    async def reconnect(
+        self, *, force: bool = False, terms: Terms = Terms()
+    ) -> dict[str, str | None]:
         """Make all as wanted; return what went wrong, by node."""
         results = await self.fleet.apply(
-            self.fleet.select(), lambda _: None, "a test", **options
+            self.fleet.select(), lambda _: None, "a test", force=force, terms=terms
         )
         return {r.node: None if r.error is None else str(r.error) for r in results}

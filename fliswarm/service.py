@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from fliswarm import __version__, notify
+from fliswarm.change.world import Patience
 from fliswarm.commands.call import RELAYED
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
@@ -47,6 +48,8 @@ class Service:
         Makes the host of a node.
     state
         The folder of what has to be known after a start; ``None`` keeps it in memory.
+    patience
+        How long cameras are waited for.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Service:
         connect: Connect,
         reach: Reach,
         state: Path | None = None,
+        patience: Patience = Patience(),
     ) -> None:
         self._load = load
         desired = load()
@@ -70,7 +74,8 @@ class Service:
             if actor.tron_host
             else None
         )
-        self._fleet = LiveFleet(desired, connect, reach, SitePower(self._hub), state)
+        power = SitePower(self._hub)
+        self._fleet = LiveFleet(desired, connect, reach, power, state, patience)
         self._dispatcher = Dispatcher(
             Site(
                 self._fleet,

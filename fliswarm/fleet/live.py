@@ -6,21 +6,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from fliswarm.camera import CameraLink
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
 from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
+from fliswarm.fleet.following import Following
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
+from fliswarm.fleet.parting import Parting
+from fliswarm.fleet.releases import Releases
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
 from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
-from fliswarm.model import Fleet, Node, NodeStatus, facts
+from fliswarm.model import ContainerSpec, Fleet, Node, NodeStatus, facts
 from fliswarm.model.facts import Tell
 from fliswarm.plan.difference import Plan
 from fliswarm.plan.selection import select
@@ -54,7 +56,6 @@ class LiveFleet:
         state: Path | None = None,
         patience: Patience = Patience(),
     ) -> None:
-        self._patience = patience
         self.desired = desired
         self.news = News()
         self.board = Board()
@@ -69,13 +70,16 @@ class LiveFleet:
             name: self._maker.node(node) for name, node in desired.nodes.items()
         }
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._parting = Parting(self.journal, patience)
+        self.releases = Releases(state and state / "releases.json")
+        self._following = Following(self, patience)
 
     def start(self) -> None:
         """Begin to connect to cameras, and settle what was cut off before."""
         for name in self.enabled:
             self._nodes[name].link.start()
         self._settling.start()
+        self._following.start()
         for leaving in self.leavings:
             node = leaving.node
             self.news.tell(facts.LeftBehind(node=node.name, engine=node.engine))
@@ -83,8 +87,8 @@ class LiveFleet:
     async def close(self) -> None:
         """Give back all connections; the cameras keep running."""
         await self._settling.close()
-        for task in self._closing:
-            task.cancel()
+        await self._following.close()
+        self._parting.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     async def reload(self, desired: Fleet) -> list[str]:
@@ -121,24 +125,11 @@ class LiveFleet:
         }
         for name in changed:
             self.board.forget(name, camera=name not in links)
-        await asyncio.gather(*(self._let_go(live, links) for live in gone))
+        await asyncio.gather(
+            *(self._parting.let_go(n, link=n.node.name not in links) for n in gone)
+        )
         self.start()
         return changed
-
-    async def _let_go(self, live: LiveNode, links: dict[str, CameraLink]) -> None:
-        name = live.node.name
-        link = name not in links
-        if self.journal.busy(name) is None:
-            await live.close(link=link)
-        else:
-            task = asyncio.create_task(live.close(link=link, after=self._idle(name)))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    async def _idle(self, name: str) -> None:
-        """Return when no hand is on a node."""
-        while self.journal.busy(name) is not None:
-            await asyncio.sleep(self._patience.look / 10)
 
     # Who
 
@@ -207,6 +198,14 @@ class LiveFleet:
         every = self.desired.nodes.values()
         return {n.name for n in every if n.engine == node.engine and n is not node}
 
+    def wanted(self, node: Node) -> ContainerSpec:
+        """Return the container that should run on a node, of its release."""
+        return self.releases.wanted(self.desired, node)
+
+    def follow(self) -> None:
+        """Begin to bring nodes that are behind to their releases; see `Following`."""
+        self._following.start()
+
     # What
 
     async def status(
@@ -215,7 +214,7 @@ class LiveFleet:
         """Look at nodes, all at once; the answer is in their order."""
 
         def one(live: LiveNode) -> Awaitable[NodeStatus]:
-            wanted = self.desired.container(live.node)
+            wanted = self.wanted(live.node)
             return live.status(wanted, self._neighbours(live.node), detail=detail)
 
         return [
@@ -233,7 +232,7 @@ class LiveFleet:
         """Return what `apply` would do on each node, or why that cannot be told."""
 
         def one(live: LiveNode) -> Awaitable[Plan]:
-            wanted = self.desired.container(live.node)
+            wanted = self.wanted(live.node)
             others = self._neighbours(live.node)
             return live.plan(wanted, others, tell, force=force)
 
@@ -254,7 +253,7 @@ class LiveFleet:
             node = live.node
             self._ledger.note(await live.identity(), node)
             await self._settling.former(node, self.desired.nodes)
-            wanted, others = self.desired.container(node), self._neighbours(node)
+            wanted, others = self.wanted(node), self._neighbours(node)
             return await live.apply(wanted, told, others, by, force=force)
 
         return await self._change(nodes, one)
@@ -268,7 +267,7 @@ class LiveFleet:
         turns = {live.node.engine: asyncio.Lock() for live in nodes}
 
         async def one(live: LiveNode) -> bool:
-            wanted = self.desired.container(live.node)
+            wanted = self.wanted(live.node)
             async with turns[live.node.engine]:
                 return await live.remove(wanted, told, self._neighbours(live.node), by)
 
@@ -288,7 +287,7 @@ class LiveFleet:
             node = leaving.node
             # Another engine may have its address now: what is on that is not ours.
             if await live.identity() == leaving.identity:
-                wanted = self.desired.container(node)
+                wanted = self.wanted(node)
                 async with turns[node.name]:
                     self._settling.mind(node)
                     changed = await live.remove(wanted, told, (), by)
@@ -322,14 +321,14 @@ class LiveFleet:
         told = self.news.and_to(tell)
 
         def one(live: LiveNode) -> Awaitable[bool]:
-            wanted = self.desired.container(live.node)
+            wanted = self.wanted(live.node)
             return live.reboot(wanted, told, limit, by, hard=hard)
 
         return await self._change(nodes, one)
 
     async def logs(self, node: LiveNode, lines: int) -> str:
         """Return the last lines that a camera's program printed."""
-        return await node.logs(self.desired.container(node.node), lines)
+        return await node.logs(self.wanted(node.node), lines)
 
     async def _change(
         self, nodes: Sequence[LiveNode], act: Callable[[LiveNode], Awaitable[bool]]

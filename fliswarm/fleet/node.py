@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from fliswarm.camera import CameraLink
 from fliswarm.change.carry import POWER_CYCLE, Work, problem, restart, steps
+from fliswarm.change.images import running
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.prepare import planned, published, pull
 from fliswarm.change.world import Patience, World, current
@@ -115,12 +116,10 @@ class LiveNode:
         try:
             with self._watch.noticing():
                 seen = await self._engine.observe(wanted, image=detail)
+                found = current(wanted, seen)
+                image = detail and await running(self._engine, wanted, seen)
         except EngineError as error:
             return self._without_engine(error)
-        found = current(wanted, seen)
-        digest = None
-        if found and seen.image and seen.image.id == found.image_id:
-            digest = seen.image.digest
         return NodeStatus(
             self.node,
             host_alive=True,
@@ -129,7 +128,7 @@ class LiveNode:
             found=found,
             strangers=tuple(c for c in seen.others if c.node not in neighbours),
             volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
-            digest=digest,
+            digest=image.digest if image else None,
             camera_problem=None if self.link.up else self.link.problem,
             certificate_ends=self._engine.certificate_ends,
         )
@@ -175,7 +174,7 @@ class LiveNode:
         """
         if (change := self._journal.busy(self.node.name)) is not None:
             raise BusyError(self.node.name, change)
-        world = self._world(wanted, tell)
+        world = self.world(wanted, tell)
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)
             digest = await published(world, seen)
@@ -211,7 +210,7 @@ class LiveNode:
             # A pull may take long, so it has no say in whether the engine answers.
             await self._engine.ping()
             self._watch.answered()
-            world = self._world(wanted, tell)
+            world = self.world(wanted, tell)
             await self._settle(world)
             await pull(world)
             seen = await self._engine.observe(wanted)
@@ -235,7 +234,7 @@ class LiveNode:
     ) -> bool:
         """Leave nothing of ours on the node; return whether there was anything."""
         with self._changing("remove", by, tell):
-            world = self._world(wanted, tell)
+            world = self.world(wanted, tell)
             await self._settle(world)
             todo = removal(await self._engine.observe(wanted), neighbours)
             self._watch.answered()
@@ -285,7 +284,7 @@ class LiveNode:
                 last = fact.step if isinstance(fact, facts.StepBegan) else last
                 tell(fact)
 
-            world = self._world(wanted, note)
+            world = self.world(wanted, note)
             try:
                 async with asyncio.timeout(limit):
                     todo = POWER_CYCLE
@@ -306,7 +305,7 @@ class LiveNode:
             When that is not possible now; the entry stays.
         """
         with self._journal.hand(self.node.name, entry.change), self._watch.noticing():
-            await self._settle(self._world(entry.wanted, self._tell), entry.key)
+            await self._settle(self.world(entry.wanted, self._tell), entry.key)
 
     async def _settle(self, world: World, key: str | None = None) -> None:
         entry = self._journal.of(key or self.node.name)
@@ -337,14 +336,7 @@ class LiveNode:
             finally:
                 tell(ended)
 
-    def _world(self, wanted: ContainerSpec, tell: Tell) -> World:
-        return World(
-            self.node,
-            wanted,
-            self._engine,
-            self.link,
-            self._host,
-            self._power,
-            self._patience,
-            tell,
-        )
+    def world(self, wanted: ContainerSpec, tell: Tell) -> World:
+        """Return what changes of the node act on."""
+        parts = self._engine, self.link, self._host, self._power, self._patience
+        return World(self.node, wanted, *parts, tell)

@@ -71,7 +71,8 @@ class Rollout:
 class Known:
     """All that is known of releases.
 
-    ``wanted`` is the release that a node is to have; ``behind`` the nodes that were
+    ``wanted`` is the release that a node is to have, 0 for the configuration's own
+    image; ``behind`` the nodes that were
     away when theirs was given out, with why they could not follow, if they tried;
     ``current`` the release that the fleet was given last, ``undone`` the one that it
     was taken back from then; ``rollout`` one that is under way, or was cut off.
@@ -92,8 +93,3 @@ class Known:
         """Return the last release of a digest."""
         found = (r for r in reversed(self.releases) if r.digest == digest)
         return next(found, None)
-
-    @property
-    def following(self) -> int:
-        """The number of the next release."""
-        return max((r.number for r in self.releases), default=0) + 1

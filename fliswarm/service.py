@@ -163,7 +163,7 @@ class Service:
         others = [
             field.name
             for field in fields(Fleet)
-            if field.name not in ("nodes", *AT_START)
+            if field.name not in ("nodes", "pinned", *AT_START)
             and getattr(wanted, field.name) != getattr(running, field.name)
         ]
         return [*nodes, *others]

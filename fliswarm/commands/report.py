@@ -109,7 +109,7 @@ def _detail(context: Context, found: NodeStatus) -> None:
     call, name = context.call, found.node.name
     state = context.fleet.board.state(name)
     releases = context.fleet.releases
-    image = context.fleet.wanted(found.node).image
+    image = context.fleet.desired.container(found.node).image
     call.info(image=[name, image, found.digest or "NA"])
     has = releases.has(state.status)
     wanted = releases.of(context.fleet.desired, name)

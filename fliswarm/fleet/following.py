@@ -28,9 +28,12 @@ log = logging.getLogger(__name__)
 class Follower(Protocol):
     """What is asked of the fleet; see `fliswarm.fleet.live.LiveFleet`."""
 
-    desired: Fleet
     news: News
     releases: Releases
+
+    @property
+    def desired(self) -> Fleet:
+        """What it should be."""
 
     @property
     def nodes(self) -> list[LiveNode]:

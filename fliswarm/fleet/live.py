@@ -12,17 +12,17 @@ from fliswarm.engine import Connect
 from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
+from fliswarm.fleet.farewell import Farewell
 from fliswarm.fleet.following import Following
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
-from fliswarm.fleet.parting import Parting
 from fliswarm.fleet.releases import Releases
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
 from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
-from fliswarm.model import ContainerSpec, Fleet, Node, NodeStatus, facts
+from fliswarm.model import Fleet, Node, NodeStatus, facts
 from fliswarm.model.facts import Tell
 from fliswarm.plan.difference import Plan
 from fliswarm.plan.selection import select
@@ -56,7 +56,8 @@ class LiveFleet:
         state: Path | None = None,
         patience: Patience = Patience(),
     ) -> None:
-        self.desired = desired
+        self._configured = desired
+        self.releases = Releases(state and state / "releases.json")
         self.news = News()
         self.board = Board()
         self.news.listen(self.board.hear)
@@ -70,8 +71,7 @@ class LiveFleet:
             name: self._maker.node(node) for name, node in desired.nodes.items()
         }
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
-        self._parting = Parting(self.journal, patience)
-        self.releases = Releases(state and state / "releases.json")
+        self._farewell = Farewell(self.journal, patience)
         self._following = Following(self, patience)
 
     def start(self) -> None:
@@ -87,8 +87,8 @@ class LiveFleet:
     async def close(self) -> None:
         """Give back all connections; the cameras keep running."""
         await self._settling.close()
+        self._farewell.close()
         await self._following.close()
-        self._parting.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     async def reload(self, desired: Fleet) -> list[str]:
@@ -103,7 +103,7 @@ class LiveFleet:
         names
             The nodes that came, went or changed.
         """
-        before, self.desired = self.desired, desired
+        before, self._configured = self._configured, desired
         changed = [
             name
             for name in {**before.nodes, **desired.nodes}
@@ -126,10 +126,15 @@ class LiveFleet:
         for name in changed:
             self.board.forget(name, camera=name not in links)
         await asyncio.gather(
-            *(self._parting.let_go(n, link=n.node.name not in links) for n in gone)
+            *(self._farewell.say(n, link=n.node.name not in links) for n in gone)
         )
         self.start()
         return changed
+
+    @property
+    def desired(self) -> Fleet:
+        """What the fleet should be: as configured, with the images of releases."""
+        return self.releases.pin(self._configured)
 
     # Who
 
@@ -198,10 +203,6 @@ class LiveFleet:
         every = self.desired.nodes.values()
         return {n.name for n in every if n.engine == node.engine and n is not node}
 
-    def wanted(self, node: Node) -> ContainerSpec:
-        """Return the container that should run on a node, of its release."""
-        return self.releases.wanted(self.desired, node)
-
     def follow(self) -> None:
         """Begin to bring nodes that are behind to their releases; see `Following`."""
         self._following.start()
@@ -214,7 +215,7 @@ class LiveFleet:
         """Look at nodes, all at once; the answer is in their order."""
 
         def one(live: LiveNode) -> Awaitable[NodeStatus]:
-            wanted = self.wanted(live.node)
+            wanted = self.desired.container(live.node)
             return live.status(wanted, self._neighbours(live.node), detail=detail)
 
         return [
@@ -232,7 +233,7 @@ class LiveFleet:
         """Return what `apply` would do on each node, or why that cannot be told."""
 
         def one(live: LiveNode) -> Awaitable[Plan]:
-            wanted = self.wanted(live.node)
+            wanted = self.desired.container(live.node)
             others = self._neighbours(live.node)
             return live.plan(wanted, others, tell, force=force)
 
@@ -253,7 +254,7 @@ class LiveFleet:
             node = live.node
             self._ledger.note(await live.identity(), node)
             await self._settling.former(node, self.desired.nodes)
-            wanted, others = self.wanted(node), self._neighbours(node)
+            wanted, others = self.desired.container(node), self._neighbours(node)
             return await live.apply(wanted, told, others, by, force=force)
 
         return await self._change(nodes, one)
@@ -267,7 +268,7 @@ class LiveFleet:
         turns = {live.node.engine: asyncio.Lock() for live in nodes}
 
         async def one(live: LiveNode) -> bool:
-            wanted = self.wanted(live.node)
+            wanted = self.desired.container(live.node)
             async with turns[live.node.engine]:
                 return await live.remove(wanted, told, self._neighbours(live.node), by)
 
@@ -287,7 +288,7 @@ class LiveFleet:
             node = leaving.node
             # Another engine may have its address now: what is on that is not ours.
             if await live.identity() == leaving.identity:
-                wanted = self.wanted(node)
+                wanted = self.desired.container(node)
                 async with turns[node.name]:
                     self._settling.mind(node)
                     changed = await live.remove(wanted, told, (), by)
@@ -321,14 +322,14 @@ class LiveFleet:
         told = self.news.and_to(tell)
 
         def one(live: LiveNode) -> Awaitable[bool]:
-            wanted = self.wanted(live.node)
+            wanted = self.desired.container(live.node)
             return live.reboot(wanted, told, limit, by, hard=hard)
 
         return await self._change(nodes, one)
 
     async def logs(self, node: LiveNode, lines: int) -> str:
         """Return the last lines that a camera's program printed."""
-        return await node.logs(self.wanted(node.node), lines)
+        return await node.logs(self.desired.container(node.node), lines)
 
     async def _change(
         self, nodes: Sequence[LiveNode], act: Callable[[LiveNode], Awaitable[bool]]

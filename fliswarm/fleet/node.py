@@ -174,7 +174,7 @@ class LiveNode:
         """
         if (change := self._journal.busy(self.node.name)) is not None:
             raise BusyError(self.node.name, change)
-        world = self.world(wanted, tell)
+        world = self._world(wanted, tell)
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)
             digest = await published(world, seen)
@@ -210,7 +210,7 @@ class LiveNode:
             # A pull may take long, so it has no say in whether the engine answers.
             await self._engine.ping()
             self._watch.answered()
-            world = self.world(wanted, tell)
+            world = self._world(wanted, tell)
             await self._settle(world)
             await pull(world)
             seen = await self._engine.observe(wanted)
@@ -234,7 +234,7 @@ class LiveNode:
     ) -> bool:
         """Leave nothing of ours on the node; return whether there was anything."""
         with self._changing("remove", by, tell):
-            world = self.world(wanted, tell)
+            world = self._world(wanted, tell)
             await self._settle(world)
             todo = removal(await self._engine.observe(wanted), neighbours)
             self._watch.answered()
@@ -284,7 +284,7 @@ class LiveNode:
                 last = fact.step if isinstance(fact, facts.StepBegan) else last
                 tell(fact)
 
-            world = self.world(wanted, note)
+            world = self._world(wanted, note)
             try:
                 async with asyncio.timeout(limit):
                     todo = POWER_CYCLE
@@ -305,7 +305,7 @@ class LiveNode:
             When that is not possible now; the entry stays.
         """
         with self._journal.hand(self.node.name, entry.change), self._watch.noticing():
-            await self._settle(self.world(entry.wanted, self._tell), entry.key)
+            await self._settle(self._world(entry.wanted, self._tell), entry.key)
 
     async def _settle(self, world: World, key: str | None = None) -> None:
         entry = self._journal.of(key or self.node.name)
@@ -338,5 +338,8 @@ class LiveNode:
 
     def world(self, wanted: ContainerSpec, tell: Tell) -> World:
         """Return what changes of the node act on."""
+        return self._world(wanted, tell)
+
+    def _world(self, wanted: ContainerSpec, tell: Tell) -> World:
         parts = self._engine, self.link, self._host, self._power, self._patience
         return World(self.node, wanted, *parts, tell)

@@ -12,7 +12,7 @@ from typing import Any
 
 from fliswarm import store
 from fliswarm.errors import BusyError, StoreError
-from fliswarm.model import ContainerSpec, Fleet, Node, NodeStatus, imagename
+from fliswarm.model import Fleet, NodeStatus, imagename
 from fliswarm.model.release import Known, Release, Rollout
 from fliswarm.plan.rollout import holds, remembered, usual
 
@@ -41,12 +41,15 @@ class Releases:
         self.known = Known() if path is None else _read(path)
         self.under_way: str | None = None
         self._trial: dict[str, Release] = {}
+        self._pinned: tuple[Fleet, Fleet] | None = None
 
-    def wanted(self, desired: Fleet, node: Node) -> ContainerSpec:
-        """Return the container that should run on a node, of its release."""
-        spec = desired.container(node)
-        release = self.of(desired, node.name)
-        return spec if release is None else replace(spec, image=release.pinned)
+    def pin(self, desired: Fleet) -> Fleet:
+        """Return a fleet with the images of the releases that its nodes are to have."""
+        if self._pinned is None or self._pinned[0] is not desired:
+            found = {name: self.of(desired, name) for name in desired.nodes}
+            images = {n: release.pinned for n, release in found.items() if release}
+            self._pinned = desired, replace(desired, pinned=images)
+        return self._pinned[1]
 
     def of(self, desired: Fleet, name: str) -> Release | None:
         """Return the release that a node is to have.
@@ -92,11 +95,11 @@ class Releases:
     @contextmanager
     def trying(self, releases: Mapping[str, Release]) -> Iterator[None]:
         """Let nodes be wanted with other releases, which are not given out yet."""
-        self._trial = dict(releases)
+        self._trial, self._pinned = dict(releases), None
         try:
             yield
         finally:
-            self._trial = {}
+            self._trial, self._pinned = {}, None
 
     async def note(self, known: Known) -> None:
         """Write down what is known from now on.
@@ -109,7 +112,7 @@ class Releases:
         known = replace(known, releases=remembered(known))
         if self._path is not None:
             await asyncio.to_thread(store.write, self._path, asdict(known))
-        self.known = known
+        self.known, self._pinned = known, None
 
     async def behind(self, name: str, reason: str | None) -> None:
         """Note why a node could not follow; nothing, that it is behind no more."""

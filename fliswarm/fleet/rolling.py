@@ -143,7 +143,7 @@ class Rolling:
         old = turns.surplus(self._releases.known)
 
         async def one(live: LiveNode) -> bool:
-            wanted = self._fleet.wanted(live.node)
+            wanted = self._fleet.desired.container(live.node)
             await images.prune(live.world(wanted, self._tell), old)
             return True
 
@@ -167,7 +167,7 @@ class Rolling:
                 nodes=tuple(turn),
             )
         )
-        with self._releases.trying(way.targets):
+        with self._releases.trying({name: way.targets[name] for name in turn}):
             results = await self._apply(nodes)
             failed = {r.node: r.error for r in results if r.error is not None}
             # A turn that failed goes back, so its good ones are not watched for long.
@@ -202,7 +202,7 @@ class Rolling:
 
     def _world(self, live: LiveNode, release: Release) -> World:
         """Return what acts on a node for a release."""
-        spec = self._fleet.wanted(live.node)
+        spec = self._fleet.desired.container(live.node)
         return live.world(replace(spec, image=release.pinned), self._tell)
 
     # Back

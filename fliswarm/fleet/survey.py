@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fliswarm.errors import (
@@ -14,6 +14,7 @@ from fliswarm.errors import (
 from fliswarm.fleet.fan import fan
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.fleet.node import LiveNode
+from fliswarm.model import Node
 from fliswarm.model.facts import now
 from fliswarm.model.release import Known, Release
 from fliswarm.plan import rollout
@@ -96,7 +97,7 @@ async def ask(fleet: LiveFleet, seen: Seen, image: str) -> str:
     """
     problem: FliswarmError | None = None
     for live in seen.on:
-        world = live.world(fleet.wanted(live.node), lambda _: None)
+        world = live.world(fleet.desired.container(live.node), lambda _: None)
         try:
             digest = await world.engine.digest(image)
         except EngineUnreachableError as error:
@@ -126,8 +127,13 @@ async def way(
         When one that answers cannot be made so: nothing was touched.
     """
     going = [live for live in seen.on if live.node.name in targets]
-    with fleet.releases.trying(targets):
-        found = await fleet.plan(going)
+
+    def one(live: LiveNode) -> Awaitable[Plan]:
+        node = live.node
+        wanted = replace(fleet.desired.container(node), image=targets[node.name].pinned)
+        return live.plan(wanted, _neighbours(fleet, node))
+
+    found = await fan(going, one)
     plans, gone = {}, dict(seen.off)
     for live, result in zip(going, found, strict=True):
         name = live.node.name
@@ -143,3 +149,9 @@ async def way(
         n for n in going if n.node.name in plans and not plans[n.node.name].empty
     )
     return Way(replace(seen, off=gone), targets, todo, plans, tuple(left))
+
+
+def _neighbours(fleet: LiveFleet, node: Node) -> set[str]:
+    """Return the other nodes that have the same engine."""
+    every = fleet.desired.nodes.values()
+    return {n.name for n in every if n.engine == node.engine and n is not node}

@@ -363,7 +363,7 @@ async def test_a_node_that_makes_room_after_a_change_is_nobody_s_news(
         await asyncio.sleep(0)
         await site.fleet.status(nodes)
         assert site.fleet.board.state("gfa1").status is None
-    await until(lambda: not site.fleet._parting._closing)
+    await until(lambda: not site.fleet._farewell._closing)
     (status,) = await site.fleet.status(site.fleet.select("gfa1"))
     assert site.fleet.board.state("gfa1").status == status
 

@@ -1,4 +1,4 @@
-"""Lets nodes go that have left the fleet, once no hand is on them."""
+"""Nodes that left the fleet: their connections, given back when nobody needs them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from fliswarm.change.world import Patience
 from fliswarm.fleet.node import LiveNode
 
 
-class Parting:
-    """Closes nodes whose change, if one is under way, goes on to its end.
+class Farewell:
+    """Closes nodes; those on which a change is under way, after that.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class Parting:
         self._patience = patience
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def let_go(self, live: LiveNode, *, link: bool) -> None:
-        """Close a node, with or without its link, or see to it that it is closed."""
+    async def say(self, live: LiveNode, *, link: bool) -> None:
+        """Close a node, and with ``link`` the one to its camera."""
         name = live.node.name
         if self._journal.busy(name) is None:
             await live.close(link=link)
@@ -36,7 +36,7 @@ class Parting:
             task.add_done_callback(self._closing.discard)
 
     def close(self) -> None:
-        """Wait for no hand any more."""
+        """Wait for no change any more."""
         for task in self._closing:
             task.cancel()
 

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from fliswarm import __version__, notify
+from fliswarm.change.world import Patience
 from fliswarm.commands.call import RELAYED
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
@@ -54,6 +55,8 @@ class Service:
         The folder of what has to be known after a start; ``None`` keeps it in memory.
     read_limit
         Seconds to read the configuration at a reload.
+    patience
+        How long cameras are waited for.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Service:
         reach: Reach,
         state: Path | None = None,
         read_limit: float = READ_LIMIT,
+        patience: Patience = Patience(),
     ) -> None:
         self._load = load
         self._files = Apart("reading", read_limit)
@@ -82,7 +86,8 @@ class Service:
             if actor.tron_host
             else None
         )
-        self._fleet = LiveFleet(desired, connect, reach, SitePower(self._hub), state)
+        power = SitePower(self._hub)
+        self._fleet = LiveFleet(desired, connect, reach, power, state, patience)
         self._dispatcher = Dispatcher(
             Site(
                 self._fleet,
@@ -186,7 +191,7 @@ class Service:
         others = [
             field.name
             for field in fields(Fleet)
-            if field.name not in ("nodes", *AT_START)
+            if field.name not in ("nodes", "pinned", *AT_START)
             and getattr(wanted, field.name) != getattr(running, field.name)
         ]
         return [*nodes, *others]

@@ -10,7 +10,7 @@ from fliswarm.model import Observation, PullProgress, facts
 from fliswarm.plan.difference import Plan, ReplaceContainer, StartContainer, plan
 
 
-async def pull(world: World) -> None:
+async def pull(world: World, change: str = "reconnect") -> None:
     """Bring the wanted image to the node; tell when its own copy has to do."""
     name, image, tell = world.node.name, world.wanted.image, world.tell
 
@@ -18,7 +18,7 @@ async def pull(world: World) -> None:
         done, total = so_far.done_bytes, so_far.total_bytes
         tell(facts.PullProgressed(node=name, image=image, done=done, total=total))
 
-    tell(facts.StepBegan(node=name, change="reconnect", step="Pull", image=image))
+    tell(facts.StepBegan(node=name, change=change, step="Pull", image=image))
     pulled = await world.engine.pull(image, progressed)
     if pulled.problem is not None:
         tell(facts.LocalImageTaken(node=name, image=image, reason=pulled.problem))

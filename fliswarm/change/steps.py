@@ -177,17 +177,19 @@ class AwaitCamera(Step):
             if found is None:
                 raise CameraError(world.node.name, "the container is gone")
             if not found.running:
-                last = await _last_words(world, found.id)
+                last = await last_words(world, found.id)
                 raise CameraError(world.node.name, f"the container ended: {last}")
             if why is None:
                 return
             if loop.time() >= deadline:
                 more = "" if why == NO_ANSWER else f": {why}"
-                text = f"the camera did not answer in {limit:g} s{more}"
+                said = await last_words(world, found.id)
+                last = f"; the last line of its log: {said}" if said != "''" else ""
+                text = f"the camera did not answer in {limit:g} s{more}{last}"
                 raise CameraError(world.node.name, text)
 
 
-async def _last_words(world: World, container: str) -> str:
+async def last_words(world: World, container: str) -> str:
     """Return the end of a container's log, or that it cannot be read."""
     try:
         return repr((await world.engine.logs(container, 1)).strip())

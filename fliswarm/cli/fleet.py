@@ -99,6 +99,8 @@ logs = _forward("logs")
 reload = _forward("reload")
 reboot = _forward("reboot")
 events = _forward("events")
+update = _forward("update")
+rollback = _forward("rollback")
 
 
 @click.command()

@@ -46,6 +46,8 @@ class NodeView:
     state: str | None = None
     image: str | None = None
     digest: str | None = None
+    release: int | None = None
+    release_wanted: int | None = None
     camera: bool | None = None
     camera_age: float | None = None
     camera_problem: str | None = None
@@ -120,6 +122,8 @@ def _note_node(node: NodeView, key: str, found: Sequence[Any]) -> None:
             node.container = None if short_id == "NA" else short_id
         case "image", image, digest:
             node.image, node.digest = image, None if digest == "NA" else digest
+        case "release", has, wanted:
+            node.release, node.release_wanted = has, wanted
         case "camera", up:
             node.camera = up
         case "link", _, age, problem:
@@ -172,10 +176,15 @@ def _row(node: NodeView) -> tuple[str, ...]:
         _state(node.host, good=node.host_alive),
         _state("up" if node.docker_alive else "down", good=node.docker_alive),
         _container(node),
-        (node.digest or "").removeprefix("sha256:")[:12],
+        _image(node),
         _state("up" if node.camera else "down", good=node.camera),
         cold,
     )
+
+
+def _image(node: NodeView) -> str:
+    digest = (node.digest or "").removeprefix("sha256:")[:12]
+    return digest if node.release is None else f"{digest} ({node.release})".strip()
 
 
 def _container(node: NodeView) -> str:

@@ -8,6 +8,7 @@ import click
 
 from fliswarm.camera import Reply
 from fliswarm.commands.context import Context
+from fliswarm.commands.drift import report_releases
 from fliswarm.commands.group import SETTINGS, commands, selection
 from fliswarm.commands.report import report, report_disabled, report_leavings
 from fliswarm.commands.words import words
@@ -35,6 +36,7 @@ async def status(
         report_disabled(context, [live.node.name for live in chosen])
     if names is None and category is None:
         report_leavings(context)
+        report_releases(context)
     context.call.finish()
 
 

@@ -121,8 +121,14 @@ def _detail(context: Context, found: NodeStatus) -> None:
     """Tell what the original does not, with the age of what is known in seconds."""
     call, name = context.call, found.node.name
     state = context.fleet.board.state(name)
-    image = context.fleet.desired.image_reference
+    releases = context.fleet.releases
+    image = context.fleet.desired.container(found.node).image
     call.info(image=[name, image, found.digest or "NA"])
+    has = releases.has(state.status)
+    wanted = releases.of(context.fleet.desired, name)
+    if has is not None or wanted is not None:
+        numbers = [release and release.number for release in (has, wanted)]
+        call.info(release=[name, *numbers])
     call.info(camera=[name, found.camera_up])
     since, problem = _age(state.camera.since), found.camera_problem
     call.info(link=[name, found.camera_up, since, problem])

@@ -23,6 +23,10 @@ PUBLIC = (
     facts.Settled,
     facts.LeftBehind,
     facts.Cleared,
+    facts.RolloutBegan,
+    facts.RolloutEnded,
+    facts.Follows,
+    facts.Followed,
     facts.HubUp,
     facts.HubDown,
     facts.NotReloaded,
@@ -52,7 +56,7 @@ def words(fact: Fact) -> Words | None:
         case facts.Enabled():
             code, text = "i", f"enabled by {fact.by}."
         case _:
-            said = _camera(fact) or _engine(fact) or _change(fact)
+            said = _camera(fact) or _engine(fact) or _change(fact) or _release(fact)
             if said is None:
                 return None
             code, text = said
@@ -128,6 +132,52 @@ def _change(fact: Fact) -> tuple[str, str] | None:
         case facts.NotReloaded():
             return "w", f"not reloaded: {fact.reason}"
     return None
+
+
+def _release(fact: Fact) -> tuple[str, str] | None:
+    match fact:
+        case facts.RolloutBegan(verb=verb, by=by):
+            numbers = ", ".join(map(str, fact.releases))
+            nodes = ", ".join(fact.nodes) or "none"
+            return "i", f"{verb} to release {numbers} began, by {by}: {nodes}."
+        case facts.TurnBegan(turn=turn, turns=turns, nodes=nodes):
+            first = ", the canary" if turn == 1 else ""
+            return (
+                "i",
+                f"{fact.verb}, turn {turn} of {turns}{first}: {', '.join(nodes)}.",
+            )
+        case facts.Judged(release=release, temperature=cold):
+            return "i", f"the camera is good with release {release}, at {cold:g} C."
+        case facts.WentBack(release=None):
+            return (
+                "w",
+                "what it had before is not known, or was nothing; left as it is.",
+            )
+        case facts.WentBack(release=release, problem=None):
+            return "w", f"back at release {release}."
+        case facts.WentBack(release=release, problem=problem):
+            return "w", f"not back at release {release} yet: {problem}"
+        case facts.RolloutEnded(verb=verb, problem=None):
+            return "i", f"{verb} done."
+        case facts.RolloutEnded(verb=verb, problem=problem):
+            return "w", f"{verb} stopped: {problem}"
+        case facts.Follows(release=release):
+            return "i", f"it is back, and gets {_which(release)}."
+        case facts.Followed(release=release, problem=None):
+            return "i", f"it has {_which(release)} now."
+        case facts.Followed(release=release, problem=problem):
+            name = fact.node
+            return "w", (
+                f"it did not come up with {_which(release)}, and is not tried again: "
+                f"{problem}; remedy: fliswarm reconnect -n {name}"
+            )
+        case facts.ImageGone(release=release):
+            return "d", f"the image of release {release} is removed."
+    return None
+
+
+def _which(release: int | None) -> str:
+    return "the configured image" if release is None else f"release {release}"
 
 
 def _part(done: int, total: int) -> str:

@@ -86,6 +86,25 @@ def pull(api: Client, name: str, call: Call, on_progress: OnProgress) -> str | N
     return problem and login.explain(problem)
 
 
+def tag_image(api: Client, image: str, name: str) -> None:
+    """See `Engine.tag_image`."""
+    repository, tag = answers.split(name)
+    api.tag(answers.exact(image), repository, tag)
+
+
+def remove_image(api: Client, image: str, node: str) -> None:
+    """See `Engine.remove_image`."""
+    # Engines take names away from beneath containers that run, and keep the rest.
+    found = api.image(image)
+    if found is None:
+        return
+    for container in api.containers(all=True):
+        if container.get("ImageID") == found.id:
+            name = answers.container(container).name
+            raise EngineError(node, f"image {image} is used by {name}")
+    api.remove_image(answers.exact(image))
+
+
 def start(api: Client, container: str) -> None:
     """See `Engine.start`."""
     if api.state(container) == "paused":

@@ -18,6 +18,7 @@ from fliswarm.model import (
     Observation,
     PullProgress,
 )
+from fliswarm.model.imagename import split as split
 
 LAYERS_LIMIT = 1000
 """Layers of which the progress is followed; an image has at most 127."""
@@ -95,14 +96,6 @@ def digest(found: Mapping[str, Any]) -> str | None:
     """Return the digest by which a registry knows an image, if it tells one."""
     told = (found.get("Descriptor") or {}).get("digest")
     return None if told is None else str(told)
-
-
-def split(name: str) -> tuple[str, str]:
-    """Split an image's name into repository and tag, or digest; a port is no tag."""
-    name, at, digest = name.partition("@")
-    head, slash, last = name.rpartition("/")
-    repository, _, tag = last.partition(":")
-    return f"{head}{slash}{repository}", digest if at else tag or "latest"
 
 
 def exact(name: str) -> str:

@@ -147,6 +147,16 @@ class DockerEngine:
             )
         return Pulled(found, problem)
 
+    async def tag_image(self, image: str, name: str) -> None:
+        """See `Engine.tag_image`."""
+        await self._call(LOOK_LIMIT, lambda api: acts.tag_image(api, image, name))
+
+    async def remove_image(self, image: str) -> None:
+        """See `Engine.remove_image`."""
+        await self._call(
+            ACT_LIMIT, lambda api: acts.remove_image(api, image, self._node.name)
+        )
+
     async def create_volume(self, volume: Volume) -> None:
         """See `Engine.create_volume`."""
         await self._call(

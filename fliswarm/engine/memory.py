@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -23,6 +23,7 @@ from fliswarm.model import (
     PullProgress,
     Volume,
 )
+from fliswarm.model.imagename import digest_of, split
 
 STATES = (
     "created",
@@ -56,6 +57,21 @@ class MemoryDaemon:
     def new_id(self) -> str:
         """Return an id that no container has had."""
         return f"{next(self._ids):064x}"
+
+
+def _find(images: Mapping[str, Image], name: str) -> Image | None:
+    """Return an image by its name, or by the digest of any name in its repository."""
+    if name in images or (digest := digest_of(name)) is None:
+        return images.get(name)
+    repository, _ = split(name)
+    return next(
+        (
+            image
+            for other, image in images.items()
+            if image.digest == digest and split(other)[0] == repository
+        ),
+        None,
+    )
 
 
 @dataclass
@@ -115,7 +131,7 @@ class MemoryEngine:
         """See `Engine.observe`."""
         self._begin("observe")
         found = self.daemon.containers.values()
-        named = self.daemon.images.get(wanted.image) if image else None
+        named = _find(self.daemon.images, wanted.image) if image else None
         running = None
         if image and named is None:
             own = (c for c in found if (c.node, c.name) == (wanted.node, wanted.name))
@@ -142,26 +158,48 @@ class MemoryEngine:
 
     async def digest(self, image: str) -> str | None:
         """See `Engine.digest`."""
+        if digest := digest_of(image):
+            return digest
         self._begin(f"digest {image}")
-        problem = self._registry_problem(image)
-        if problem is not None:
+        found, problem = self._published(image)
+        if found is None:
             raise ImageUnavailableError(self.node, f"image {image}: {problem}")
-        return self.registry[image].digest
+        return found.digest
 
     async def pull(self, image: str, on_progress: OnProgress = ignore) -> Pulled:
         """See `Engine.pull`."""
         call = self._begin(f"pull {image}")
-        problem = self._registry_problem(image)
-        if problem is None:
+        published, problem = self._published(image)
+        if published is not None:
             on_progress(PullProgress(1, 1, 1, 1))
-            self.daemon.images[image] = self.registry[image]
-            self.daemon.kept[self.registry[image].id] = self.registry[image]
-        if image not in self.daemon.images:
+            self.daemon.images[image] = published
+            self.daemon.kept[published.id] = published
+        found = _find(self.daemon.images, image)
+        if found is None:
             raise ImageUnavailableError(
                 self.node, f"image {image} is not to be had: {problem}"
             )
         self._end(call)
-        return Pulled(self.daemon.images[image], problem)
+        return Pulled(found, problem)
+
+    async def tag_image(self, image: str, name: str) -> None:
+        """See `Engine.tag_image`."""
+        call = self._begin(f"tag {name}")
+        self.daemon.images[name] = self._image(image)
+        self._end(call)
+
+    async def remove_image(self, image: str) -> None:
+        """See `Engine.remove_image`."""
+        call = self._begin(f"remove image {image}")
+        found = _find(self.daemon.images, image)
+        if found is None:
+            return
+        for container in self.daemon.containers.values():
+            if container.image_id == found.id:
+                text = f"image {image} is used by {container.name}"
+                raise EngineError(self.node, text)
+        self.daemon.images.pop(image, None)
+        self._end(call)
 
     async def create_volume(self, volume: Volume) -> None:
         """See `Engine.create_volume`."""
@@ -183,13 +221,12 @@ class MemoryEngine:
         """See `Engine.run`."""
         call = self._begin(f"run {wanted.name}")
         self._free(wanted.name)
-        if wanted.image not in self.daemon.images:
-            raise ImageUnavailableError(self.node, f"no such image: {wanted.image}")
+        image = self._image(wanted.image)
         made = Container(
             self.daemon.new_id(),
             wanted.name,
             "running",
-            self.daemon.images[wanted.image].id,
+            image.id,
             wanted.fields(),
             wanted.node,
             frozenset(volume.docker_name for volume in wanted.volumes),
@@ -253,12 +290,18 @@ class MemoryEngine:
         if self.on_call is not None:
             self.on_call(f"done: {call}")
 
-    def _registry_problem(self, image: str) -> str | None:
+    def _published(self, image: str) -> tuple[Image | None, str | None]:
+        """Return what the registry has for a name, or why it does not give it."""
         if not self.registry_up:
-            return "its registry does not answer"
-        if image not in self.registry:
-            return "its registry does not have it"
-        return None
+            return None, "its registry does not answer"
+        found = _find(self.registry, image)
+        return found, None if found else "its registry does not have it"
+
+    def _image(self, name: str) -> Image:
+        found = _find(self.daemon.images, name)
+        if found is None:
+            raise ImageUnavailableError(self.node, f"no such image: {name}")
+        return found
 
     def _free(self, name: str) -> None:
         if any(c.name == name for c in self.daemon.containers.values()):

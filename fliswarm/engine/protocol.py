@@ -76,6 +76,19 @@ class Engine(Protocol):
             When it is in neither place.
         """
 
+    async def tag_image(self, image: str, name: str) -> None:
+        """Give an image of the engine a further name, with a tag.
+
+        What was pulled by its digest has none, and is taken for rubbish without.
+        """
+
+    async def remove_image(self, image: str) -> None:
+        """Take a name from an image, and the image with its last one.
+
+        Nothing is done when the engine does not have it. One that a container uses
+        stays, which is an `fliswarm.errors.EngineError`.
+        """
+
     async def create_volume(self, volume: Volume) -> None:
         """Make a volume with our label, or do nothing when there is one."""
 

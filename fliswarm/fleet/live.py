@@ -14,10 +14,12 @@ from fliswarm.errors import FliswarmError
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.clearing import Clearing
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
+from fliswarm.fleet.following import Following
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.parting import Parting
+from fliswarm.fleet.releases import Releases
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
 from fliswarm.fleet.turns import Turns
@@ -58,7 +60,8 @@ class LiveFleet:
         state: Path | None = None,
         patience: Patience = Patience(),
     ) -> None:
-        self.desired = desired
+        self._configured = desired
+        self.releases = Releases(state and state / "releases.json")
         self.news = News()
         self.board = Board()
         self.news.listen(self.board.hear)
@@ -75,12 +78,14 @@ class LiveFleet:
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
         self._turns = Turns(self.journal)
         self._parting = Parting(self.journal, patience)
+        self._following = Following(self, patience)
 
     def start(self) -> None:
         """Begin to connect to cameras, and settle what was cut off before."""
         for name in self.enabled:
             self._nodes[name].link.start()
         self._settling.start()
+        self._following.start()
         for leaving in self.leavings:
             node = leaving.node
             self.news.tell(facts.LeftBehind(node=node.name, engine=node.engine))
@@ -89,6 +94,7 @@ class LiveFleet:
         """Give back all connections; the cameras keep running."""
         await self._settling.close()
         self._parting.close()
+        await self._following.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     async def reload(self, desired: Fleet) -> list[str]:
@@ -103,7 +109,7 @@ class LiveFleet:
         names
             The nodes that came, went or changed.
         """
-        before, self.desired = self.desired, desired
+        before, self._configured = self._configured, desired
         changed = [
             name
             for name in {**before.nodes, **desired.nodes}
@@ -135,6 +141,11 @@ class LiveFleet:
     def unreadable(self) -> list[Path]:
         """Files of the state that were not understood, kept for who can tell."""
         return [] if self._state is None else store.kept_aside(self._state)
+
+    @property
+    def desired(self) -> Fleet:
+        """What the fleet should be: as configured, with the images of releases."""
+        return self.releases.pin(self._configured)
 
     # Who
 
@@ -198,6 +209,10 @@ class LiveFleet:
         """Return the other nodes that have the same engine."""
         every = self.desired.nodes.values()
         return {n.name for n in every if n.engine == node.engine and n is not node}
+
+    def follow(self) -> None:
+        """Begin to bring nodes that are behind to their releases; see `Following`."""
+        self._following.start()
 
     # What
 

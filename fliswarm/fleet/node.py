@@ -10,6 +10,7 @@ from dataclasses import replace
 from fliswarm.camera import CameraLink
 from fliswarm.change.carry import Work, may_expose, problem, steps
 from fliswarm.change.exposing import spare
+from fliswarm.change.images import running
 from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.prepare import planned, published, pull
 from fliswarm.change.restart import start_anew
@@ -117,13 +118,10 @@ class LiveNode:
         try:
             with self._watch.noticing():
                 seen = await self._engine.observe(wanted, image=detail)
+                found = current(wanted, seen)
+                image = detail and await running(self._engine, wanted, seen)
         except EngineError as error:
             return self._without_engine(error)
-        found = current(wanted, seen)
-        digest = None
-        image = seen.image or seen.running
-        if found and image and image.id == found.image_id:
-            digest = image.digest
         return NodeStatus(
             self.node,
             host_alive=True,
@@ -132,7 +130,7 @@ class LiveNode:
             found=found,
             strangers=tuple(c for c in seen.others if c.node not in neighbours),
             volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
-            digest=digest,
+            digest=image.digest if image else None,
             camera_problem=None if self.link.up else self.link.problem,
             certificate_ends=self._engine.certificate_ends,
         )
@@ -313,17 +311,12 @@ class LiveNode:
             finally:
                 tell(ended)
 
+    def world(self, wanted: ContainerSpec, tell: Tell, terms: Terms = Terms()) -> World:
+        """Return what changes of the node act on."""
+        return self._world(wanted, tell, terms)
+
     def _world(
         self, wanted: ContainerSpec, tell: Tell, terms: Terms = Terms()
     ) -> World:
-        return World(
-            self.node,
-            wanted,
-            self._engine,
-            self.link,
-            self._host,
-            self._power,
-            self._patience,
-            tell,
-            terms,
-        )
+        parts = self._engine, self.link, self._host, self._power, self._patience
+        return World(self.node, wanted, *parts, tell, terms)

@@ -165,7 +165,10 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The desired fleet of one observatory: the whole of ``fliswarm.yaml``."""
+    """The desired fleet of one observatory: the whole of ``fliswarm.yaml``.
+
+    ``pinned`` is no part of that: the images of nodes that were given a release.
+    """
 
     observatory: str
     nodes: Mapping[str, Node]
@@ -180,6 +183,7 @@ class Fleet:
     ping_timeout: float = 0.6
     actor: ActorSettings = field(default_factory=ActorSettings)
     control_socket: Path | None = None
+    pinned: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image_reference(self) -> str:
@@ -194,7 +198,7 @@ class Fleet:
         return ContainerSpec(
             name=f"{self.container_name}-{node.name}",
             node=node.name,
-            image=self.image_reference,
+            image=self.pinned.get(node.name, self.image_reference),
             environment={
                 "ACTOR_NAME": node.name,
                 "OBSERVATORY": self.observatory,

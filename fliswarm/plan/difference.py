@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fliswarm.model import Container, ContainerSpec, Observation, Volume
+from fliswarm.model.imagename import digest_of
 
 STARTABLE = ("created", "exited", "paused")
 """States from which a start brings a container back. One that restarts again and again
@@ -241,12 +242,15 @@ def _container(
 ) -> list[Difference]:
     if current is None:
         return [Difference("container", wanted.name, None)]
+    image = seen.image or seen.running
+    # A name with a digest means what is in the image, whatever else it is called.
+    same = image is not None and image.id == current.image_id
+    pinned = same and digest_of(wanted.image) is not None
     differences = [
         Difference(name, value, current.spec.get(name))
         for name, value in wanted.fields().items()
-        if current.spec.get(name) != value
+        if current.spec.get(name) != value and not (pinned and name == "image")
     ]
-    image = seen.image or seen.running
     if image is not None and image.id != current.image_id:
         differences.append(Difference("image_id", image.id, current.image_id))
     elif image is not None and published not in (None, image.digest):

@@ -38,6 +38,7 @@ from fliswarm.model import (
     Observation,
     TlsFiles,
     Volume,
+    imagename,
 )
 from fliswarm.plan.difference import (
     CreateVolume,
@@ -409,6 +410,75 @@ async def test_an_image_that_its_registry_has_no_more(bench: Bench) -> None:
     assert last.problem
     with pytest.raises(ImageUnavailableError):
         await bench.engine.digest(bench.image)
+
+
+# Images by their digest
+
+
+async def pinned(bench: Bench) -> str:
+    """Return the name with the digest that the registry has for the image."""
+    digest = await bench.engine.digest(bench.image)
+    assert digest is not None
+    name = imagename.pinned(bench.image, digest)
+    if isinstance(bench.rig, HttpRig):
+        bench.rig.fake.registry[name] = bench.rig.fake.registry[bench.image]
+    return name
+
+
+async def test_an_image_by_its_digest_is_found_and_run(bench: Bench) -> None:
+    name = await pinned(bench)
+    assert await bench.engine.digest(name) == imagename.digest_of(name)
+    pulled = await bench.engine.pull(name)
+    assert (pulled.image.digest, pulled.problem) == (imagename.digest_of(name), None)
+    wanted = replace(bench.wanted, image=name)
+    await bench.run(wanted)
+    seen = await bench.engine.observe(wanted)
+    (found,) = seen.containers
+    assert seen.image == pulled.image
+    assert found.image_id == pulled.image.id
+    assert plan(wanted, seen).empty
+
+
+async def test_a_container_of_the_same_image_by_another_name_stays(
+    bench: Bench,
+) -> None:
+    """A pinned image is the content: what it was called by is of no concern."""
+    name = await pinned(bench)
+    await bench.run()
+    await bench.engine.pull(name)
+    wanted = replace(bench.wanted, image=name)
+    assert plan(wanted, await bench.engine.observe(wanted)).empty
+
+
+@OWN_REGISTRY
+async def test_an_image_gets_a_name_and_loses_it(bench: Bench) -> None:
+    name = await pinned(bench)
+    tag = f"{imagename.split(name)[0]}:fliswarm-1"
+    with pytest.raises(EngineError):
+        await bench.engine.tag_image(name, tag)
+    await bench.engine.pull(name)
+    await bench.engine.tag_image(name, tag)
+    await bench.engine.tag_image(name, tag)
+
+    async def there(image: str) -> bool:
+        seen = await bench.engine.observe(replace(bench.wanted, image=image))
+        return seen.image is not None
+
+    assert await there(tag)
+    wanted = replace(bench.wanted, image=name)
+    await bench.engine.create_volume(bench.volume)
+    container = await bench.engine.run(wanted)
+    for image in (tag, name):
+        with pytest.raises(EngineError, match="is used by") as error:
+            await bench.engine.remove_image(image)
+        assert not isinstance(error.value, EngineUnreachableError)
+    assert await bench.running() == {bench.wanted.name: True}
+    await bench.engine.remove(container)
+    for _ in range(2):
+        for image in (tag, name):
+            await bench.engine.remove_image(image)
+    assert not await there(name)
+    assert not await there(tag)
 
 
 # States

@@ -85,8 +85,8 @@ def test_case(file: Path) -> None:
     case = yaml.safe_load(file.read_text("utf-8"))
     wanted = container_spec()
     if "wanted" in case:
-        volumes = tuple(case["wanted"]["volumes"])
-        wanted = replace(wanted, volumes=volumes)
+        volumes = tuple(case["wanted"].pop("volumes", wanted.volumes))
+        wanted = replace(wanted, volumes=volumes, **case["wanted"])
     found = plan(
         wanted,
         observed(wanted, case["seen"]),

@@ -242,6 +242,10 @@ class FakeEngine:
                 return self._create_image(query["fromImage"], query["tag"])
             case "GET", ["images", *rest]:
                 return self._image("/".join(rest[:-1]))
+            case "POST", ["images", *rest, "tag"]:
+                return self._tag("/".join(rest), f"{query['repo']}:{query['tag']}")
+            case "DELETE", ["images", *rest]:
+                return self._remove_image("/".join(rest))
             case "GET", ["distribution", *rest]:
                 found = self.registry.get("/".join(rest[:-1]))
                 if self.problem or found is None:
@@ -264,6 +268,19 @@ class FakeEngine:
         repository = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
         digests = [f"{repository}@{found.digest}"] if found.digest else []
         return 200, {"Id": found.id, "RepoDigests": digests}
+
+    def _tag(self, name: str, other: str) -> Answer:
+        if name not in self.images:
+            return NO_IMAGE
+        self.images[other] = self.images[name]
+        return 201, None
+
+    def _remove_image(self, name: str) -> Answer:
+        """Take the name alone away, as from an image that has others."""
+        if name not in self.images:
+            return NO_IMAGE
+        del self.images[name]
+        return 200, [{"Untagged": name}]
 
     # Containers
 

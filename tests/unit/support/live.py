@@ -25,7 +25,10 @@ PATIENCE = Patience(answer=20, settle=0.3, look=0.05, power=0.01, readout=0.01, 
 
 
 class Computer:
-    """One computer of a site: an engine, an operating system, a port for a camera."""
+    """One computer of a site: an engine, an operating system, a port for a camera.
+
+    Cameras of ``silent`` images answer nothing, those of ``strangers`` as another one.
+    """
 
     def __init__(self, camera: RawCamera, host: str) -> None:
         self.camera = camera
@@ -38,6 +41,9 @@ class Computer:
         self.engines: list[MemoryEngine] = []
         self.on_call: Callable[[str], None] | None = None
         self.calls: list[str] = []
+        self.silent: set[str] = set()
+        self.strangers: dict[str, str] = {}
+        self.temperature: float | None = -10.0
         camera.answer = self._answer
 
     @property
@@ -57,10 +63,18 @@ class Computer:
                 began = replace(container, state="running")
                 self.daemon.containers[container.id] = began
 
-    def _answer(self, camera: RawCamera, number: int, _: str) -> None:
-        if self.power and self.running:
-            name = str(self.running[0].spec["environment"]["ACTOR_NAME"])  # type: ignore[index]
-            camera.send(line(number, ":", name))
+    def _answer(self, camera: RawCamera, number: int, body: str) -> None:
+        if not (self.power and self.running):
+            return
+        first = self.running[0]
+        if first.image_id in self.silent:
+            return
+        name = str(first.spec["environment"]["ACTOR_NAME"])  # type: ignore[index]
+        name = self.strangers.get(first.image_id, name)
+        data = {}
+        if body == "status" and self.temperature is not None:
+            data = {"status": {"camera": name, "temperature_ccd": self.temperature}}
+        camera.send(line(number, ":", name, **data))
 
     def engine(self, node: Node) -> MemoryEngine:
         """Return this computer's engine, for a node."""

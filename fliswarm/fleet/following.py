@@ -1,0 +1,120 @@
+"""Nodes that were away when a release was given out get it when they are back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from fliswarm.change.carry import problem
+from fliswarm.change.world import Patience
+from fliswarm.errors import (
+    BusyError,
+    EngineUnreachableError,
+    FliswarmError,
+    StoreError,
+)
+from fliswarm.fleet.board import News
+from fliswarm.fleet.fan import ApplyResult
+from fliswarm.fleet.node import LiveNode
+from fliswarm.fleet.releases import Releases
+from fliswarm.model import Fleet, facts
+from fliswarm.model.facts import Tell
+
+log = logging.getLogger(__name__)
+
+
+class Follower(Protocol):
+    """What is asked of the fleet; see `fliswarm.fleet.live.LiveFleet`."""
+
+    news: News
+    releases: Releases
+
+    @property
+    def desired(self) -> Fleet:
+        """What it should be."""
+
+    @property
+    def nodes(self) -> list[LiveNode]:
+        """All nodes."""
+
+    @property
+    def enabled(self) -> list[str]:
+        """Names of those that commands reach."""
+
+    async def apply(
+        self, nodes: Sequence[LiveNode], tell: Tell, by: str = ""
+    ) -> list[ApplyResult]:
+        """Make nodes as wanted."""
+
+
+class Following:
+    """Brings nodes that are behind to the release that they are to have.
+
+    One that was tried and did not come up with it stays as it is: a camera that works
+    is not stopped again and again.
+
+    Parameters
+    ----------
+    fleet
+        The fleet.
+    patience
+        Its ``look`` and ``settle`` bound the pauses between two attempts.
+    """
+
+    def __init__(self, fleet: Follower, patience: Patience) -> None:
+        self._fleet = fleet
+        self._patience = patience
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        """Begin with all that are behind and were not tried."""
+        for name, why in self._fleet.releases.known.behind.items():
+            if not why and name not in self._tasks:
+                self._tasks[name] = asyncio.create_task(self._bring(name))
+
+    async def close(self) -> None:
+        """Stop trying; who is behind is written down."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _bring(self, name: str) -> None:
+        pause = self._patience.look / 2
+        try:
+            while not await self._over(name):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._patience.settle)
+        except StoreError as error:
+            log.error("%s", error)  # noqa: TRY400  its words say all
+        finally:
+            del self._tasks[name]
+
+    async def _over(self, name: str) -> bool:
+        """Try once, and return whether there is nothing more to try."""
+        fleet, releases = self._fleet, self._fleet.releases
+        live = next((n for n in fleet.nodes if n.node.name == name), None)
+        if releases.known.behind.get(name) != "":
+            return True
+        if live is None:
+            await releases.behind(name, None)
+            return True
+        if name not in fleet.enabled or releases.under_way is not None:
+            return False
+        try:
+            await live.identity()
+        except FliswarmError:
+            return False
+        release = releases.of(fleet.desired, name)
+        number = None if release is None else release.number
+        fleet.news.tell(facts.Follows(node=name, release=number))
+        by = "configuration" if number is None else f"release {number}"
+        (result,) = await fleet.apply([live], lambda _: None, by)
+        if isinstance(result.error, EngineUnreachableError | BusyError):
+            return False
+        why = None if result.error is None else problem(result.error)
+        await releases.behind(name, why)
+        fleet.news.tell(facts.Followed(node=name, release=number, problem=why))
+        return True

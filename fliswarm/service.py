@@ -14,6 +14,7 @@ from fliswarm.commands.call import RELAYED
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.commands.words import PUBLIC, words
+from fliswarm.config import read_text
 from fliswarm.engine import Connect
 from fliswarm.errors import ConfigError, FliswarmError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink
@@ -47,6 +48,8 @@ class Service:
         Makes the host of a node.
     state
         The folder of what has to be known after a start; ``None`` keeps it in memory.
+    read
+        Makes a fleet of the text of a configuration that is not in force.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Service:
         connect: Connect,
         reach: Reach,
         state: Path | None = None,
+        read: Callable[[str], Fleet] = read_text,
     ) -> None:
         self._load = load
         desired = load()
@@ -79,6 +83,7 @@ class Service:
                 self.reload,
                 self.stale,
                 self._hub,
+                read,
             )
         )
         self.actor = ActorServer(self._dispatcher, __version__, actor.commands)

@@ -16,6 +16,7 @@ from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
+from fliswarm.fleet.outlook import Outlook
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
 from fliswarm.host import Reach
@@ -65,6 +66,7 @@ class LiveFleet:
         self._maker = Maker(
             connect, reach, power, self.journal, self.news.tell, patience
         )
+        self.outlook = Outlook(self._maker, self._ledger, self.roster)
         self._nodes = {
             name: self._maker.node(node) for name, node in desired.nodes.items()
         }

@@ -22,7 +22,7 @@ from fliswarm.fleet.maker import Maker, actor_name, same_camera
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.roster import Roster
 from fliswarm.model import Container, Fleet, Node, Observation
-from fliswarm.plan.difference import Plan, removal
+from fliswarm.plan.difference import Plan, removal, told
 from fliswarm.plan.edits import (
     ADD,
     CHANGE,
@@ -230,7 +230,7 @@ class Outlook:
         finally:
             engine.close()
         todo = removal(seen, _neighbours(wanted, node))
-        return replace(item, lines=_todo(todo), seen=_seen(seen))
+        return replace(item, lines=told(todo), seen=_seen(seen))
 
 
 def _with_look(item: Item, look: _Look) -> Item:
@@ -239,7 +239,7 @@ def _with_look(item: Item, look: _Look) -> Item:
     item = replace(
         item,
         kind=CHANGE if item.kind == KEEP and not todo.empty else item.kind,
-        lines=(*item.lines, *_todo(todo)),
+        lines=(*item.lines, *told(todo)),
         seen={**item.seen, **_seen(look.seen, look)},
         reconnect=not empty,
     )
@@ -248,10 +248,6 @@ def _with_look(item: Item, look: _Look) -> Item:
     if look.lacking is not None:
         return replace(item, needs="manager", unready=look.lacking)
     return item
-
-
-def _todo(todo: Plan) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(str, todo.differences)))
 
 
 def _seen(seen: Observation, look: _Look | None = None) -> dict[str, str]:

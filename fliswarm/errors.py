@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 EXIT_DONE = 0
@@ -87,6 +88,25 @@ class CommandError(FliswarmError):
     def __init__(self, problem: str, exit_code: int) -> None:
         super().__init__(problem)
         self.exit_code = exit_code
+
+
+class StaleError(FliswarmError):
+    """What a saved plan saw is not there any more.
+
+    Parameters
+    ----------
+    plan
+        The file.
+    moved
+        Who moved, and what of it.
+    """
+
+    def __init__(self, plan: str, moved: Sequence[str]) -> None:
+        super().__init__(
+            f"{plan}: this plan does not hold any more. {'; '.join(moved)}. Nothing "
+            "was changed. Remedy: make the plan again"
+        )
+        self.moved = tuple(moved)
 
 
 class SelectionError(FliswarmError):
@@ -215,6 +235,10 @@ class ControlError(FliswarmError):
     """The control connection ended before the command did."""
 
     exit_code = EXIT_UNREACHABLE
+
+
+class NotInstalledError(ControlError):
+    """There is no fliswarm on the computer that was asked for a controller."""
 
 
 class ProvisionError(FliswarmError):

@@ -15,6 +15,7 @@ from fliswarm.commands.call import RELAYED
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.commands.words import PUBLIC, words
+from fliswarm.config import read_text
 from fliswarm.engine import Connect
 from fliswarm.errors import ConfigError, FliswarmError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink
@@ -57,6 +58,8 @@ class Service:
         Seconds to read the configuration at a reload.
     patience
         How long cameras are waited for.
+    read
+        Makes a fleet of the text of a configuration that is not in force.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Service:
         state: Path | None = None,
         read_limit: float = READ_LIMIT,
         patience: Patience = Patience(),
+        read: Callable[[str], Fleet] = read_text,
     ) -> None:
         self._load = load
         self._files = Apart("reading", read_limit)
@@ -96,6 +100,7 @@ class Service:
                 self.reload,
                 self.stale,
                 self._hub,
+                read,
             )
         )
         self.actor = ActorServer(self._dispatcher, __version__, actor.commands)

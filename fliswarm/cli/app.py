@@ -37,6 +37,8 @@ COMMANDS = {
     "provision": "site",
     "up": "site",
     "down": "site",
+    "plan": "plan",
+    "apply": "plan",
 }
 """Which module of this package has which command; read only when it is used."""
 
@@ -110,6 +112,8 @@ class _Group(click.Group):
 HELP = {
     "up": "Provision the site, start the controller, launch all cameras.",
     "down": "Remove the camera containers and stop the controller.",
+    "plan": "Say what the inventory would change, on hosts and nodes.",
+    "apply": "Carry out what plan says, or a plan that was saved.",
     "provision": "Run the playbooks over the site.",
     "status": "Show the fleet; exits with 1 when fliswarm is not running.",
     "talk": "Send a command to selected or all cameras.",

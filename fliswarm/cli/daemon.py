@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -104,7 +105,8 @@ def _serve(file: Path, names: list[str] | None, socket: Path, glance: float) -> 
 
     async def run() -> None:
         state = store.folder() / load().observatory
-        service = Service(load, engines, hosts, state)
+        read = partial(config.read_text, nodes=names)
+        service = Service(load, engines, hosts, state, read=read)
         # What a fleet is made of stays, and is not looked through again for rubbish.
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)

@@ -52,11 +52,17 @@ class Call:
         Where the replies go.
     who
         Who asked, in words; empty when nobody did.
+
+    Attributes
+    ----------
+    plan
+        The fingerprint of the plan that it is a part of; empty where there is none.
     """
 
     def __init__(self, body: str, sink: Sink, who: str = "") -> None:
         self.body = body
         self.who = who
+        self.plan = ""
         self.ended = False
         self._sink = sink
         self._faults: set[int] = set()

@@ -8,7 +8,14 @@ import click
 
 from fliswarm.commands.call import Call
 from fliswarm.commands.context import Context
-from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection, terms
+from fliswarm.commands.group import (
+    SECONDS,
+    SETTINGS,
+    commands,
+    of_plan,
+    selection,
+    terms,
+)
 from fliswarm.commands.report import report, trouble
 from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
@@ -29,18 +36,21 @@ from fliswarm.model.terms import Terms
 )
 @click.option("--dry-run", is_flag=True, help="Only says what would be done.")
 @terms
+@of_plan
 async def reconnect(
     context: Context,
     names: str | None,
     category: str | None,
     exclude: str | None,
     terms: Terms,
+    plan: str | None,
     *,
     force: bool,
     dry_run: bool,
 ) -> None:
     """Recreates volumes and restarts the Docker containers."""
     call, fleet = context.call, context.fleet
+    call.plan = plan or ""
     nodes = fleet.select(names, category, exclude)
     whole = names is None and category is None and exclude is None
     if dry_run:
@@ -138,6 +148,7 @@ async def _say_plan(
 @click.option("--left", is_flag=True, help="What is left where no node is any more.")
 @click.option("--forget", help="A computer that left and will never answer again.")
 @terms
+@of_plan
 async def remove(
     context: Context,
     names: str | None,
@@ -145,12 +156,14 @@ async def remove(
     exclude: str | None,
     forget: str | None,
     terms: Terms,
+    plan: str | None,
     *,
     everything: bool,
     left: bool,
 ) -> None:
     """Stops and removes the camera containers and their volumes."""
     call, fleet = context.call, context.fleet
+    call.plan = plan or ""
     named = everything or names is not None or category is not None
     if forget is not None:
         await _forget(context, forget)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.hub.tron import TronLink
+from fliswarm.model import Fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Site:
     ``name`` and ``version`` are the actor's; ``reload`` reads the configuration again
     and returns the names of the nodes that changed; ``stale`` only tells what is not
     as the configuration has it; ``running`` holds the commands that go on until they
-    are stopped, by name.
+    are stopped, by name; ``read`` makes a fleet of a configuration's text.
     """
 
     fleet: LiveFleet
@@ -27,6 +28,7 @@ class Site:
     reload: Callable[[], Awaitable[list[str]]]
     stale: Callable[[], Awaitable[list[str]]]
     hub: TronLink | None = None
+    read: Callable[[str], Fleet] | None = None
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 

@@ -39,6 +39,7 @@ class Given(NamedTuple):
     callback: Callback
     values: Mapping[str, Any]
     everywhere: bool = True
+    control: bool = False
 
 
 class Dispatcher:
@@ -56,7 +57,13 @@ class Dispatcher:
         self._closed = False
 
     def give(
-        self, body: str, sink: Sink, who: str = "", *, everything: bool = True
+        self,
+        body: str,
+        sink: Sink,
+        who: str = "",
+        *,
+        everything: bool = True,
+        control: bool = False,
     ) -> asyncio.Task[None] | None:
         """Start a command; its replies, and its end, go to ``sink``.
 
@@ -71,6 +78,8 @@ class Dispatcher:
         everything
             Whether who asks may give commands that the original has not and that
             change something.
+        control
+            Whether who asks may write to the control socket.
 
         Returns
         -------
@@ -78,18 +87,21 @@ class Dispatcher:
             The command under way; ``None`` when its text meant nothing, and it has
             ended already.
         """
-        call = Call(body, sink, who)
+        call = Call(told(body), sink, who)
         call.write(">", {})
         try:
             given = parse(body)
         except click.ClickException as error:
             call.note(EXIT_USAGE)
             call.warning(help=f"{type(error).__name__}: {error.format_message()}")
-            problem = f"Command {body!r} does not exist or cannot be parsed."
+            problem = f"Command {call.body!r} does not exist or cannot be parsed."
             call.fail(error=problem)
             return None
         if not (given.everywhere or everything):
             call.fail(error=REFUSED)
+            return None
+        if given.control and not control:
+            call.fail(error="This command is for the control socket alone.")
             return None
         if self._closed:
             # What is under way takes its time to go back; nobody waits for more.
@@ -127,6 +139,14 @@ async def _run(given: Given, context: Context) -> None:
     except FliswarmError as error:
         context.call.note(error.exit_code)
         context.call.fail(error=str(error))
+
+
+def told(body: str) -> str:
+    """Return what may be written down of a command: its words may hold secrets."""
+    name, space, _ = body.partition(" ")
+    verb = commands.commands.get(name)
+    hides = space and isinstance(verb, Verb) and verb.control
+    return f"{name} ..." if hides else body
 
 
 def split(body: str) -> list[str]:
@@ -167,4 +187,5 @@ def _parse(body: str) -> Given:
         raise click.UsageError(f"No such command {name!r}.")
     with command.make_context(name, rest, parent, **SETTINGS) as context:
         everywhere = isinstance(command, Verb) and command.everywhere
-        return Given(command.callback, context.params, everywhere)
+        control = isinstance(command, Verb) and command.control
+        return Given(command.callback, context.params, everywhere, control)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -46,16 +47,21 @@ class Verb(click.Command):
     everywhere
         Whether telescope software may give it at any site: it is one of the original's,
         or changes nothing. Others it may give where the configuration says so.
+    control
+        Whether it is for the control socket alone. Its words are written down nowhere:
+        they may hold secrets.
     """
 
     def __init__(
         self,
         *arguments: Any,  # noqa: ANN401  click's own
         everywhere: bool = False,
+        control: bool = False,
         **settings: Any,  # noqa: ANN401  click's own
     ) -> None:
         super().__init__(*arguments, **settings)
         self.everywhere = everywhere
+        self.control = control
 
 
 class _Verbs(click.Group):
@@ -64,6 +70,28 @@ class _Verbs(click.Group):
 
 # No help text: the list of the commands is all there is to say.
 commands = _Verbs("commands", context_settings=SETTINGS)
+
+
+class _Fingerprint(click.ParamType[str]):
+    """What a plan is known by."""
+
+    name = "fingerprint"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        if not re.fullmatch("[0-9a-f]{12,64}", str(value)):
+            self.fail(f"{value!r} is not the fingerprint of a plan.", param, ctx)
+        return str(value)
+
+
+def of_plan(function: F) -> F:
+    """Add the option that says of which plan a change is a part.
+
+    ``fliswarm apply`` gives it, so that what is noted of a change names its plan.
+    """
+    option = click.option("--plan", type=_Fingerprint(), hidden=True)
+    return option(function)
 
 
 def selection(what: str, *, short: bool = True) -> Callable[[F], F]:

@@ -47,8 +47,10 @@ def find(explicit: Path | None, environment: Mapping[str, str] = os.environ) -> 
     return Path(str(resources.files("fliswarm").joinpath("etc/fliswarm.yaml")))
 
 
-def read(file: Path) -> object:
+def read(file: Path, text: str | None = None) -> object:
     """Return what stands in a file, in which no key stands twice.
+
+    ``text`` is what will stand there, when it is not the file's own yet.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def read(file: Path) -> object:
     """
     try:
         # S506: the loader is a SafeLoader.
-        return yaml.load(_bytes(file).decode("utf-8"), _Strict)  # noqa: S506
+        content = _bytes(file).decode("utf-8") if text is None else text
+        return yaml.load(content, _Strict)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)

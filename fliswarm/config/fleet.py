@@ -24,6 +24,7 @@ def _nobody(note: str) -> None:
 
 def load(
     file: Path,
+    text: str | None = None,
     *,
     environment: Mapping[str, str] = os.environ,
     nodes: list[str] | None = None,
@@ -36,6 +37,8 @@ def load(
     ----------
     file
         The file; the format of sdss-fliswarm 0.7 is accepted as it is.
+    text
+        What is to stand in it, to be read before it does.
     environment
         ``OBSERVATORY`` in it chooses the site.
     nodes
@@ -51,7 +54,7 @@ def load(
     ConfigError
         Naming the file, the path of the key, what is wrong and what would be right.
     """
-    value = read(file)
+    value = read(file, text)
     top = Section(file, "", {} if value is None else value)
     power = _power(top.section("power"))
     tls = read_files(top.section("docker-tls")) if top.has("docker-tls") else None
@@ -82,6 +85,11 @@ def load(
     if certificates and tls and any(node.tls for node in fleet.nodes.values()):
         check_files(top.section("docker-tls"), tls)
     return fleet
+
+
+def read_text(text: str, nodes: list[str] | None = None) -> Fleet:
+    """Return the fleet of a configuration that stands in no file yet; see `load`."""
+    return load(Path("the new configuration"), text, nodes=nodes)
 
 
 def _observatory(

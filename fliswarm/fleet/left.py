@@ -54,6 +54,10 @@ class Ledger:
             rest = {k: v for k, v in self._engines.items() if k != identity}
             self._write(rest)
 
+    def node(self, identity: str) -> Node | None:
+        """Return the node that had an engine last."""
+        return self._engines.get(identity)
+
     def leavings(self, desired: Fleet) -> list[Leaving]:
         """Return the engines at addresses that no node has any more."""
         addresses = {node.engine for node in desired.nodes.values()}

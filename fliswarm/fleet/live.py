@@ -18,6 +18,7 @@ from fliswarm.fleet.following import Following
 from fliswarm.fleet.left import Leaving, Ledger
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
+from fliswarm.fleet.outlook import Outlook
 from fliswarm.fleet.parting import Parting
 from fliswarm.fleet.releases import Releases
 from fliswarm.fleet.roster import Roster
@@ -72,6 +73,7 @@ class LiveFleet:
         self._maker = Maker(
             connect, reach, power, self.journal, self.news.tell, patience
         )
+        self.outlook = Outlook(self._maker, self._ledger, self.roster)
         self._nodes = {
             name: self._maker.node(node) for name, node in desired.nodes.items()
         }

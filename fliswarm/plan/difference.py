@@ -260,3 +260,35 @@ def _container(
     elif silent is not None:
         differences.append(Difference("camera", "one that answers", silent))
     return differences
+
+
+def told(todo: Plan) -> tuple[str, ...]:
+    """Return what a plan does to a node, a line each; no value of a secret."""
+    lines = [_told(difference) for difference in todo.differences]
+    for action in todo.actions:
+        match action:
+            case RemoveVolume(volume):
+                lines.append(f"volume {volume}: is removed")
+            case ReplaceContainer(old) if old:
+                lines.append(
+                    "its container is replaced, and the camera stops meanwhile"
+                )
+            case StartContainer():
+                lines.append("its container is started")
+    return tuple(dict.fromkeys(lines))
+
+
+def _told(difference: Difference) -> str:
+    kind, _, name = difference.field.partition("/")
+    match kind, difference.wanted, difference.found:
+        case "container", wanted, None:
+            return f"container {wanted}: is made"
+        case "containers", None, found:
+            return f"container {name} ({found}): is removed"
+        case "volumes", str(wanted), None if name:
+            return f"volume {wanted}: is made"
+        case "volumes", None, str(found) if name:
+            return f"volume {found}: is removed"
+        case "camera", _, found:
+            return f"camera: {found}"
+    return str(difference)

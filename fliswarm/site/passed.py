@@ -45,7 +45,7 @@ def answered(words: Sequence[str], ask: Callable[[str], str]) -> Iterator[Passed
         For an option that would ask and has no file in place of the answer.
     """
     given, rest = _parser().parse_known_args(words)
-    with tempfile.TemporaryDirectory(dir=_folder()) as folder:
+    with tempfile.TemporaryDirectory(dir=memory()) as folder:
 
         def answer(question: str) -> str:
             number, path = tempfile.mkstemp(dir=folder)
@@ -73,7 +73,7 @@ def answered(words: Sequence[str], ask: Callable[[str], str]) -> Iterator[Passed
         yield Passed([*read, *run], read)
 
 
-def _folder() -> str | None:
+def memory() -> str | None:
     """Return where files are in memory, or ``None`` for the usual place."""
     memory = "/dev/shm"  # noqa: S108  a folder of our own is made in it
     return memory if os.access(memory, os.W_OK | os.X_OK) else None

@@ -173,11 +173,53 @@ def _said(output: Sequence[str]) -> str:
     return " ".join(line for line in lines if line and not line.startswith(noise))
 
 
+OnResult = Callable[[Mapping[str, Any]], None]
+
+
+def _nobody(_: Mapping[str, Any]) -> None:
+    """Tell nobody."""
+
+
+def run_plays(
+    plays: Sequence[Mapping[str, Any]],
+    site: Site,
+    options: Sequence[str] = (),
+) -> None:
+    """Run plays of our own over a site, to their end.
+
+    Raises
+    ------
+    ProvisionError
+        When a host fails, or they could not be run at all, in Ansible's words.
+    """
+    problems: dict[str, None] = {}
+    output: list[str] = []
+
+    def handle(event: Mapping[str, Any]) -> bool:
+        kind, data = event.get("event", ""), event.get("event_data") or {}
+        if kind in RESULTS and (text := _result(RESULTS[kind], data).text):
+            problems.setdefault(text)
+        elif kind not in RESULTS:
+            output.append(event.get("stdout") or "")
+        return False
+
+    with tempfile.TemporaryDirectory() as folder:
+        playbook = Path(folder) / "plays.yml"
+        playbook.write_text(json.dumps(plays), "utf-8")
+        words = [*_inventory(site.inventory), *options, *site.passed.run]
+        with _run(
+            playbook=str(playbook), cmdline=shlex.join(words), event_handler=handle
+        ) as status:
+            if status != "successful":
+                raise ProvisionError("; ".join(problems) or _said(output) or status)
+
+
 def run_playbook(
     name: str,
     site: Site,
     on_event: Callable[[Event], None],
     options: Sequence[str] = (),
+    on_result: OnResult = _nobody,
 ) -> Summary:
     """Run one of our playbooks over a site.
 
@@ -191,6 +233,8 @@ def run_playbook(
         Gets what happens as it happens.
     options
         Further options of ``ansible-playbook`` (``--check``, ``--limit gfa1``).
+    on_result
+        Gets the whole of each result as Ansible has it, which may hold secrets.
 
     Raises
     ------
@@ -213,6 +257,7 @@ def run_playbook(
             kind == "runner_on_failed" and data.get("ignore_errors")
         ):
             result = _result(RESULTS[kind], data)
+            on_result(data)
             if result.host and result.text:
                 summary.problems[result.host] = result.text
             for words in _warnings(data.get("res") or {}):

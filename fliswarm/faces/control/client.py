@@ -13,7 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from fliswarm.errors import ConfigError, ControlError, NotRunningError
+from fliswarm.errors import (
+    ConfigError,
+    ControlError,
+    NotInstalledError,
+    NotRunningError,
+)
 from fliswarm.faces.control import peer
 from fliswarm.faces.control.join import NOT_RUNNING
 from fliswarm.faces.control.stream import StreamControl, ready
@@ -37,6 +42,9 @@ SAID_LIMIT = 4096
 
 END_LIMIT = 5.0
 """Seconds for ssh to end when there is nothing left to say."""
+
+NO_PROGRAM = 127
+"""How a shell ends that finds no program of the name."""
 
 GROUP = "fliswarm"
 """Users in it may speak to the service; the role ``controller`` makes it."""
@@ -200,6 +208,8 @@ class ProgramControl(StreamControl):
         if self._process.returncode == NOT_RUNNING:
             return NotRunningError(f"fliswarm -- not running on {self._name}")
         words = self._said.decode("utf-8", "replace").strip()
+        if self._process.returncode == NO_PROGRAM:
+            return NotInstalledError(f"{self._name}: {words or 'there is no fliswarm'}")
         return ControlError(f"{self._name}: {words or 'the connection ended'}")
 
 

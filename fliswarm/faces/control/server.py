@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fliswarm.commands.call import Sink
-from fliswarm.commands.dispatch import Dispatcher
+from fliswarm.commands.dispatch import Dispatcher, told
 from fliswarm.errors import EXIT_USAGE, ConfigError, FliswarmError
 from fliswarm.faces.connection import Client
 from fliswarm.faces.control import peer
@@ -148,10 +148,10 @@ class _Client(Client):
         if body != "ping":
             log.info(
                 "New command received: %.1000r (command_id=%s) from %s",
-                *(body, number, self._who),
+                *(told(body), number, self._who),
             )
         sink = _JsonSink(self, int(number), self._server.name)
-        return self._server.dispatcher.give(body, sink, self._who)
+        return self._server.dispatcher.give(body, sink, self._who, control=True)
 
     def _refuse(self, problem: str) -> None:
         sink = _JsonSink(self, 0, self._server.name)

@@ -108,6 +108,8 @@ def silent(camera: RawCamera, number: int, body: str) -> None:
 class RawCamera:
     """A server that says what a test wants it to say."""
 
+    host = "127.0.0.1"
+
     def __init__(self, answer: Answer = obedient, name: str = "gfa1") -> None:
         self.answer = answer
         self.name = name
@@ -119,7 +121,7 @@ class RawCamera:
 
     async def start(self, port: int = 0) -> RawCamera:
         """Begin to listen, on a free port if none is given."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._server = await asyncio.start_server(self._serve, self.host, port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -38,7 +38,7 @@ from fliswarm.errors import (
     NodeError,
     UnsureHostError,
 )
-from fliswarm.model.facts import StepBegan
+from fliswarm.model.facts import Settled, StepBegan
 from fliswarm.plan.difference import (
     CreateVolume,
     Plan,
@@ -133,7 +133,12 @@ class Work:
         """
         wanted, node = self.world.wanted, self.world.node
         actor = wanted.environment.get("ACTOR_NAME", node.name)
-        entry = Entry(change, by, node, wanted.name, actor, tuple(todo))
+        # A computer that is to be started anew may have no engine that answers.
+        asks = change != "reboot" and todo
+        identity = await self.world.engine.identity() if asks else ""
+        entry = Entry(
+            change, by, node, wanted.name, actor, tuple(todo), identity=identity
+        )
         try:
             for number, step in enumerate(todo):
                 entry = await self.journal.begin(entry, number)
@@ -152,6 +157,45 @@ class Work:
                         await self.settle(noted)
             raise
         await self.journal.end(entry.key)
+
+    async def resume(self, key: str, *, leave: bool = False) -> bool:
+        """Settle what was cut off before, if anything was; tell it, and return whether.
+
+        Parameters
+        ----------
+        key
+            What it is noted under; see `Entry.key`.
+        leave
+            What was cut off on an engine that is not the node's any more is let be
+            there, with whatever else the node left.
+
+        Raises
+        ------
+        FliswarmError
+            When it is not possible now: the engine is away, or another one answers.
+        """
+        entry = self.journal.of(key)
+        if entry is None:
+            return False
+        name, where = self.world.node.name, entry.node.engine
+        there = replace(self.world, wanted=entry.wanted, node=entry.node)
+        if entry.change == "reboot" or await self._is_here(entry):
+            how = await Work(there, self.journal).settle(entry)
+        elif leave:
+            await self.journal.end(key)
+            how = f"left as it is on {where}"
+        else:
+            remedy = f"fliswarm reconnect -n {name}, or remove --forget {name}"
+            text = f"another engine answers at {where}; remedy: {remedy}"
+            raise EngineError(name, text)
+        self.world.tell(Settled(node=name, change=entry.change, how=how))
+        return True
+
+    async def _is_here(self, entry: Entry) -> bool:
+        """Return whether a change was cut off on the engine that we ask."""
+        if not entry.identity:
+            return entry.node.engine == self.world.node.engine
+        return entry.identity == await self.world.engine.identity()
 
     async def settle(self, entry: Entry) -> str:
         """Finish a change that was cut off, or undo it.
@@ -205,7 +249,8 @@ class Work:
             if not await self._again(entry):
                 text = "what ran before is not seen to run again"
                 raise EngineError(name, f"{problem(error)}; {text}") from error
-            silent = await self.world.silence(self.world.patience.settle)
+            # It has as long as any that was just started.
+            silent = await self.world.silence(self.world.patience.answer)
             camera = "does not answer" if silent else "answers"
             raise EngineError(
                 name,

@@ -29,8 +29,9 @@ class Entry:
     """A change of one node, and how far it is: ``begun`` steps, the last one in part.
 
     ``container`` is the name of the container that is changed, ``actor`` the name that
-    its camera has. Nothing else of the wanted container is needed for a way back, and
-    its environment may be secret.
+    its camera has, ``identity`` what its engine calls itself, empty where that was not
+    asked: by its address, another engine may answer meanwhile. Nothing else of the
+    wanted container is needed for a way back, and its environment may be secret.
     """
 
     change: str
@@ -40,6 +41,7 @@ class Entry:
     actor: str
     steps: tuple[Step, ...]
     begun: int = 0
+    identity: str = ""
 
     @property
     def key(self) -> str:
@@ -185,6 +187,7 @@ def _written(entry: Entry) -> dict[str, Any]:
         "actor": entry.actor,
         "steps": [written(step) for step in entry.steps],
         "begun": entry.begun,
+        "identity": entry.identity,
     }
 
 
@@ -202,7 +205,9 @@ def _entry(noted: object) -> Entry:
         raise ValueError(f"no entry: {error!r}") from error
     if not 0 < begun <= len(steps):
         raise ValueError(f"{begun} of {len(steps)} steps")
-    return Entry(change, by, node, container, actor, steps, begun)
+    # Older ones have none.
+    identity = str(noted.get("identity", ""))
+    return Entry(change, by, node, container, actor, steps, begun, identity)
 
 
 def noted_node(node: Node) -> dict[str, Any]:

@@ -45,11 +45,15 @@ async def planned(
     world: World,
     seen: Observation,
     neighbours: Collection[str],
+    limit: float,
     digest: str | None = None,
     *,
     force: bool,
 ) -> Plan:
-    """Return the plan; the camera is asked when only that is left to be known."""
+    """Return the plan; the camera is asked when only that is left to be known.
+
+    ``limit`` is how many seconds it has to answer.
+    """
 
     def made(silent: str | None) -> Plan:
         return plan(
@@ -66,5 +70,5 @@ async def planned(
         isinstance(action, ReplaceContainer | StartContainer) for action in todo.actions
     ):
         return todo
-    silent = await world.silence(world.patience.settle)
+    silent = await world.silence(limit)
     return todo if silent is None else made(silent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from fliswarm.errors import (
     EngineUnreachableError,
     FliswarmError,
 )
-from fliswarm.fleet.watch import EngineWatch
+from fliswarm.fleet.watch import EngineWatch, without_engine
 from fliswarm.host import Host
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import ContainerSpec, Node, NodeStatus, facts
@@ -75,6 +76,7 @@ class LiveNode:
         self._tell = tell
         self._watch = EngineWatch(node.name, engine, tell, patience)
         self._closed = False
+        self._back = -math.inf
 
     async def close(
         self, *, link: bool = True, after: Awaitable[None] | None = None
@@ -136,16 +138,8 @@ class LiveNode:
         )
 
     def _without_engine(self, error: EngineError) -> NodeStatus:
-        silent = isinstance(error, EngineUnreachableError) and not error.host_alive
-        return NodeStatus(
-            self.node,
-            host_alive=not silent or self.link.up,
-            engine_alive=False,
-            camera_up=self.link.up,
-            problem=error.problem,
-            camera_problem=None if self.link.up else self.link.problem,
-            certificate_ends=self._engine.certificate_ends,
-        )
+        ends = self._engine.certificate_ends
+        return without_engine(self.node, error, self.link, ends)
 
     async def identity(self) -> str:
         """Return what the node's engine calls itself."""
@@ -181,7 +175,8 @@ class LiveNode:
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)
             digest = await published(world, seen)
-        todo = await planned(world, seen, neighbours, digest, force=force)
+        limit = self._silence
+        todo = await planned(world, seen, neighbours, limit, digest, force=force)
         if may_expose(todo) and not (terms.now or terms.wait):
             await spare(world)
         return todo
@@ -219,17 +214,18 @@ class LiveNode:
             await self._engine.ping()
             self._watch.answered()
             world = self._world(wanted, tell, terms)
-            await self._settle(world)
+            work = Work(world, self._journal)
+            await self._settle(work, self.node.name, leave=True)
             await pull(world)
             seen = await self._engine.observe(wanted)
-            todo = await planned(world, seen, neighbours, force=force)
+            limit = self._silence
+            todo = await planned(world, seen, neighbours, limit, force=force)
             if todo.blocked is not None:
                 raise EngineError(self.node.name, todo.blocked)
             for difference in todo.differences:
                 if difference.field == "camera":
                     name, reason = self.node.name, str(difference.found)
                     tell(facts.CameraSilent(node=name, reason=reason))
-            work = Work(world, self._journal)
             await work.carry_out("reconnect", by, steps(todo, wanted.name))
             return not todo.empty
 
@@ -244,10 +240,9 @@ class LiveNode:
     ) -> bool:
         """Leave nothing of ours on the node; return whether there was anything."""
         with self._changing("remove", by, tell):
-            world = self._world(wanted, tell, terms)
-            await self._settle(world)
+            work = Work(self._world(wanted, tell, terms), self._journal)
+            await self._settle(work, self.node.name, leave=True)
             todo = removal(await self._engine.observe(wanted), neighbours, wanted)
-            work = Work(world, self._journal)
             await work.carry_out("remove", by, steps(todo, wanted.name))
             return not todo.empty
 
@@ -279,17 +274,19 @@ class LiveNode:
         FliswarmError
             When that is not possible now; the entry stays.
         """
+        work = Work(self._world(entry.wanted, self._tell), self._journal)
         with self._journal.hand(self.node.name, entry.change), self._watch.noticing():
-            await self._settle(self._world(entry.wanted, self._tell), entry.key)
+            await self._settle(work, entry.key)
 
-    async def _settle(self, world: World, key: str | None = None) -> None:
-        entry = self._journal.of(key or self.node.name)
-        if entry is None:
-            return
-        there = replace(world, wanted=entry.wanted, node=entry.node)
-        how = await Work(there, self._journal).settle(entry)
-        name = self.node.name
-        self._tell(facts.Settled(node=name, change=entry.change, how=how))
+    async def _settle(self, work: Work, key: str, *, leave: bool = False) -> None:
+        if await work.resume(key, leave=leave):
+            self._back = asyncio.get_running_loop().time()
+
+    @property
+    def _silence(self) -> float:
+        """Seconds after which a camera counts as silent: more, where it just began."""
+        begun = asyncio.get_running_loop().time() - self._back
+        return max(self._patience.settle, self._patience.answer - begun)
 
     @contextmanager
     def _changing(self, change: str, by: str, tell: Tell) -> Iterator[None]:

@@ -199,7 +199,12 @@ class Outlook:
             except ImageUnavailableError as error:
                 lacking = error.problem
             todo = await planned(
-                world, seen, _neighbours(wanted, node), found, force=False
+                world,
+                seen,
+                _neighbours(wanted, node),
+                self.maker.patience.settle,
+                found,
+                force=False,
             )
             return _Look(seen, todo, found, await engine.identity(), lacking)
         except EngineError as error:

@@ -6,14 +6,32 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
+from fliswarm.camera import CameraLink
 from fliswarm.change.world import Patience
 from fliswarm.engine import Engine
 from fliswarm.errors import EngineError, EngineUnreachableError
-from fliswarm.model import facts
+from fliswarm.model import Node, NodeStatus, facts
 from fliswarm.model.facts import Tell
 
 log = logging.getLogger(__name__)
+
+
+def without_engine(
+    node: Node, error: EngineError, link: CameraLink, ends: datetime | None
+) -> NodeStatus:
+    """Return how a node is whose engine does not answer; ``ends`` is a certificate."""
+    silent = isinstance(error, EngineUnreachableError) and not error.host_alive
+    return NodeStatus(
+        node,
+        host_alive=not silent or link.up,
+        engine_alive=False,
+        camera_up=link.up,
+        problem=error.problem,
+        camera_problem=None if link.up else link.problem,
+        certificate_ends=ends,
+    )
 
 
 class EngineWatch:

@@ -189,7 +189,8 @@ class Settled(Fact):
     """A change that was cut off is over.
 
     ``how`` is ``finished``, ``undone``, ``left as it is`` when what was done has no way
-    back, as a start, or ``forgotten`` with its engine.
+    back, as a start, or was done on an engine that is not the node's any more, or
+    ``forgotten`` with its engine.
     """
 
     change: str

@@ -93,7 +93,7 @@ class Bench:
     @property
     def acts(self) -> list[str]:
         """Return what was done to the engine, without the looking."""
-        looks = ("observe", "ping", "logs")
+        looks = ("observe", "ping", "logs", "identity")
         return [call for call in self.engine.calls if call not in looks]
 
 

@@ -18,12 +18,12 @@ from fliswarm.commands.call import Call, Sink
 from fliswarm.commands.context import Context
 from fliswarm.commands.report import report_leavings, trouble
 from fliswarm.commands.words import words
-from fliswarm.errors import EngineUnreachableError
+from fliswarm.errors import EngineError, EngineUnreachableError
 from fliswarm.fleet.fan import ApplyResult
 from fliswarm.model import Image, Node
 from fliswarm.model.facts import LeftBehind, Settled, Unfinished
 from tests.unit.support.camera import RawCamera
-from tests.unit.support.live import Computer, Site
+from tests.unit.support.live import PATIENCE, Computer, Site
 from tests.unit.support.site import IMAGE
 from tests.unit.support.wait import until
 
@@ -460,6 +460,61 @@ async def test_files_that_cannot_be_read_are_told_until_they_are_gone(
     told.texts.clear()
     report_leavings(Context(Call("status", told), of(site)))
     assert told.texts == []
+
+
+async def test_a_camera_that_was_put_back_has_its_time_to_begin(
+    tmp_path: Path,
+) -> None:
+    """It mounts its disks first: for as long as any new one, it does not count as gone.
+
+    `settle` is the time of one that runs already; here it is none at all.
+    """
+    camera = await RawCamera().start()
+    site = Site(tmp_path, {"gfa1": camera}, dataclasses.replace(PATIENCE, settle=0.01))
+    site.fleet.start()
+    assert await site.reconnect() == {"gfa1": None}
+    computer = site.computer("gfa1")
+    (before,) = computer.daemon.containers
+    answers, begins = camera.answer, asyncio.Event()
+
+    def fail(call: str) -> None:
+        if call == "run flicamera-gfa1":
+            camera.answer = lambda *_: None
+            site.fleet.nodes[0].link.drop("a test")
+            raise EngineError("gfa1", "no room")
+        if call == "done: start":
+            begins.set()
+
+    computer.on_call = fail
+    change = asyncio.create_task(replace(site))
+    await begins.wait()
+    # Longer than one that runs already would have had.
+    await asyncio.sleep(0.3)
+    camera.answer = answers
+    (result,) = await change
+    text = "no room; the previous container runs again, its camera answers"
+    assert str(result.error) == f"gfa1: {text}"
+    # The same after a start of the controller, which settles it by itself.
+    computer.on_call = None
+    await site.fleet.close()
+    old = site.fleet
+    old._settling.start = lambda: None  # type: ignore[method-assign]
+    Moments(site, (await moments(tmp_path / "x", replace)).index("run flicamera-gfa1"))
+    with pytest.raises(Killed):
+        await replace(site)
+    computer.on_call = None
+    fleet = site.start()
+    await until(lambda: not fleet.journal.entries, "undone")
+    camera.answer = lambda *_: None
+    fleet.nodes[0].link.drop("a test")
+    again = asyncio.create_task(site.reconnect())
+    await until(lambda: fleet.journal.busy("gfa1"))
+    await asyncio.sleep(0.3)
+    camera.answer = answers
+    assert await again == {"gfa1": None}
+    assert list(computer.daemon.containers) == [before]
+    await fleet.close()
+    await camera.close()
 
 
 async def test_each_change_that_was_cut_off_is_told(site: Site) -> None:

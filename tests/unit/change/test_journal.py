@@ -72,6 +72,18 @@ async def test_an_entry_is_found_by_the_next_controller(tmp_path: Path) -> None:
     assert (tmp_path / "gfa1.json").stat().st_mode & 0o777 == 0o600
 
 
+async def test_an_entry_of_an_older_controller_has_no_identity(tmp_path: Path) -> None:
+    noted = await Journal(tmp_path).begin(replace(ENTRY, identity="AB:CD"), 0)
+    (found,) = Journal(tmp_path).entries
+    assert found.identity == noted.identity == "AB:CD"
+    path = tmp_path / "gfa1.json"
+    content = json.loads(path.read_text())
+    del content["identity"]
+    path.write_text(json.dumps(content))
+    (found,) = Journal(tmp_path).entries
+    assert found.identity == ""
+
+
 async def test_from_its_first_final_step_on_it_can_only_be_finished() -> None:
     journal = Journal()
     number = next(n for n, step in enumerate(STEPS) if step.final)

@@ -502,3 +502,71 @@ async def test_a_change_of_one_node_is_refused_while_another_is_under_way(
         assert computer.calls == []
     (result,) = await waiting
     assert result.error is None
+
+
+def ways(site: Site) -> list[str]:
+    """Return how what was cut off came to its end."""
+    return [fact.how for fact in site.facts if isinstance(fact, Settled)]
+
+
+async def test_a_node_that_moves_while_a_change_is_pending(site: Site) -> None:
+    """Its old engine is away: nothing of it is undone, and that is what is said."""
+    await site.reconnect()
+    left = await cut_off(site)
+    before = left.names
+    await move(site, "gfa1", "tcp://b:2375")
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    assert ways(site) == ["left as it is on tcp://gfa1:2375"]
+    assert site.fleet.journal.entries == []
+    assert left.names == before
+    assert site.computer("gfa1").names == {"flicamera-gfa1": "running"}
+    # What it left is cleared like any other engine, when that answers.
+    left.up = True
+    (result,) = await site.fleet.clear(site.fleet.leavings, lambda _: None)
+    assert (result.error, left.names) == (None, {})
+
+
+async def test_another_computer_by_the_address_of_a_pending_change(site: Site) -> None:
+    """What was cut off is not said to be undone by an engine that never had it."""
+    await site.reconnect()
+    left = await cut_off(site)
+    before = left.names
+    node = site.desired.nodes["gfa1"]
+    await site.fleet.close()
+    site.computers[node.engine] = Computer(left.camera, "gfa1")
+    site.start()
+    await until(lambda: site.fleet.board.state("gfa1").unfinished, "told")
+    (told,) = site.fleet.board.state("gfa1").unfinished
+    assert told.reason.startswith("another engine answers at tcp://gfa1:2375; remedy: ")
+    assert site.computer("gfa1").names == {}
+    problems = await site.reconnect()
+    if problems["gfa1"] is not None:
+        # It may be looked at by itself in the same moment.
+        assert "another reconnect is under way" in problems["gfa1"]
+        await until(lambda: site.fleet.journal.busy("gfa1") is None)
+        assert (await site.reconnect())["gfa1"] is None
+    assert site.computer("gfa1").names == {"flicamera-gfa1": "running"}
+    assert left.names == before
+    assert ways(site) == ["left as it is on tcp://gfa1:2375"]
+    assert site.fleet.board.state("gfa1").unfinished == ()
+
+
+async def test_an_engine_by_another_address_has_what_was_cut_off_on_it(
+    site: Site,
+) -> None:
+    await site.reconnect()
+    computer = await cut_off(site)
+    (before,) = computer.daemon.containers
+    site.computers["https://gfa1:2376"] = computer
+    await site.fleet._settling.close()
+
+    def readdress(nodes: dict[str, Node]) -> None:
+        nodes["gfa1"] = replace(nodes["gfa1"], engine="https://gfa1:2376")
+
+    site.configure(readdress)
+    await reload(site)
+    await site.fleet._settling.close()
+    computer.up = True
+    assert await site.reconnect() == {"gfa1": None, "gfa2": None}
+    assert ways(site) == ["undone"]
+    assert list(computer.daemon.containers) == [before]

@@ -34,10 +34,12 @@ class Outcome(enum.Enum):
 class Exchange:
     """One command on its way.
 
-    ``on_reply`` gets each line, ``ended`` the outcome; ``on_end`` is called then.
+    ``message`` is the command; ``on_reply`` gets each line, ``ended`` the outcome;
+    ``on_end`` is called then.
     """
 
     number: int
+    message: str
     on_reply: Callable[[Reply], None]
     on_end: Callable[[], None]
     ended: asyncio.Future[Outcome]
@@ -153,9 +155,9 @@ class CameraLink(Link):
             raise CameraError(self.name, "the camera does not read its commands")
         number = self._take_number()
         ended = asyncio.get_running_loop().create_future()
-        exchange = Exchange(number, on_reply, on_end, ended)
-        self._exchanges[number] = exchange
         text = " ".join(message.splitlines())
+        exchange = Exchange(number, text, on_reply, on_end, ended)
+        self._exchanges[number] = exchange
         transport.write(f"{number} {text}\n".encode())
         return exchange
 
@@ -166,6 +168,14 @@ class CameraLink(Link):
         """
         exchange.on_reply = _ignore
         exchange.end(Outcome.LOST)
+
+    def under_way(self, word: str) -> list[Exchange]:
+        """Return the commands that begin with a word and that the camera has not ended.
+
+        Those that nobody waits for any more are among them: the camera works on them.
+        """
+        every = self._exchanges.values()
+        return [e for e in every if e.message.split(maxsplit=1)[:1] == [word]]
 
     def _take_number(self) -> int:
         if self._free:

@@ -34,7 +34,7 @@ ORIGINAL = {
 }
 """The commands of sdss-fliswarm 0.7."""
 
-HARMLESS = {"logs", "events"}
+HARMLESS = {"logs", "events", "nodes"}
 """Others that change nothing."""
 
 
@@ -42,7 +42,7 @@ def test_what_telescope_software_may_do() -> None:
     verbs = commands.commands.items()
     open_to_all = {name for name, v in verbs if isinstance(v, Verb) and v.everywhere}
     assert open_to_all == ORIGINAL | HARMLESS
-    assert {"remove", "reload"} <= set(commands.commands) - open_to_all
+    assert {"remove", "reload", "exec"} <= set(commands.commands) - open_to_all
 
 
 async def test_a_change_that_the_original_has_not(tmp_path: Path) -> None:

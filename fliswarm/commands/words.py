@@ -5,6 +5,7 @@ The only place where what happens becomes a sentence for those who command.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from fliswarm.model import facts
@@ -39,6 +40,9 @@ STEPS = {
     "Remove": ("i", "{node}: removing {what}."),
 }
 """What is said of the beginning of a step; the others say nothing."""
+
+PULLING = re.compile(r"pulling, (\d+) % of (\d+) MiB\.")
+"""How far a pull is, as it is said: percent, and the whole."""
 
 
 def words(fact: Fact) -> Words | None:
@@ -94,7 +98,8 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
         case facts.LocalImageTaken():
             return "w", f"{fact.reason}; using the {fact.image} that is there."
         case facts.PullProgressed(done=done, total=total) if total:
-            return "d", f"pulling, {_part(done, total)}."
+            part = 100 * done // total
+            return "d", f"pulling, {part} % of {total // 1024**2} MiB."
         case facts.VolumeStays():
             return "w", f"volume {fact.volume} stays: {fact.reason}"
         case facts.LeftBehind():
@@ -121,7 +126,3 @@ def _change(fact: Fact) -> tuple[str, str] | None:
         case facts.HubDown():
             return "w", f"Tron disconnected: {fact.reason}."
     return None
-
-
-def _part(done: int, total: int) -> str:
-    return f"{100 * done // total} % of {total // 1024**2} MiB"

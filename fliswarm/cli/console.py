@@ -28,6 +28,14 @@ NODE_COLOURS = (
 """Colours of nodes; red and yellow say something else."""
 
 
+class _Console(Console):
+    """A console that leaves a reader who has had enough to `fliswarm.cli.app.main`."""
+
+    def on_broken_pipe(self) -> None:
+        """See `Console.on_broken_pipe`."""
+        raise BrokenPipeError
+
+
 def terminal() -> bool:
     """Return whether somebody looks on who is served by movement."""
     return sys.stdout.isatty() and not Console().is_dumb_terminal
@@ -36,10 +44,9 @@ def terminal() -> bool:
 def console(*, stderr: bool = False) -> Console:
     """Return what prints for people; in a pipe no line is ever broken."""
     stream = sys.stderr if stderr else sys.stdout
-    if stream.isatty():
-        return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    return Console(
-        stderr=stderr, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH
+    width = None if stream.isatty() else PIPE_WIDTH
+    return _Console(
+        stderr=stderr, highlight=False, markup=False, emoji=False, width=width
     )
 
 

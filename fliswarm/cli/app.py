@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from fliswarm import __version__
+from fliswarm.cli.examples import examples
 from fliswarm.errors import EXIT_FAILED, FliswarmError, NotRunningError, UsageError
 
 COMMANDS = {
@@ -29,18 +30,24 @@ COMMANDS = {
     "remove": "fleet",
     "enable": "fleet",
     "disable": "fleet",
-    "logs": "fleet",
+    "logs": "follow",
     "reload": "fleet",
     "reboot": "fleet",
-    "events": "fleet",
+    "events": "follow",
+    "exec": "follow",
     "send": "fleet",
     "provision": "site",
     "up": "site",
     "down": "site",
     "plan": "plan",
     "apply": "plan",
+    "completion": "complete",
 }
 """Which module of this package has which command; read only when it is used."""
+
+
+EXIT_CUT_OFF = 141
+"""As of a program that a shell's pipe ended: 128 and the number of the signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,13 @@ class _Group(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"fliswarm.cli.{COMMANDS[name]}")
-        command: click.Command = getattr(module, name.replace("-", "_"))
+        # Python has some of our words for itself.
+        for python in (name.replace("-", "_"), f"{name}_"):
+            if isinstance(command := getattr(module, python, None), click.Command):
+                break
+        assert isinstance(command, click.Command)
+        if shown := examples(name):
+            command.epilog = f"\b\n{shown}"
         return command
 
     def format_commands(
@@ -126,19 +139,37 @@ HELP = {
     "disable": "Leave a node out of all commands.",
     "reboot": "Start camera computers anew, and wait for their cameras.",
     "events": "Tell what happens in the fleet, until interrupted.",
-    "logs": "Show what a camera's program printed last.",
+    "logs": "Show what the cameras' programs printed; -f goes on with it.",
+    "exec": "Run a program in the cameras' containers.",
     "send": "Send any actor command, as telescope software does.",
     "reload": "Let the controller read its configuration again.",
     "start": "Start the controller on this computer.",
     "stop": "Stop the controller on this computer.",
     "restart": "Stop the controller, then start it.",
+    "completion": "Print what completes commands and nodes in your shell.",
 }
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  fliswarm is not running, a command failed, or faults of several kinds
+  2  the command is wrong, or names a node that is none
+  3  the configuration or the inventory is wrong
+  4  the controller, a node, its engine or its camera cannot be reached
+  5  a playbook failed
+  130  interrupted; exec: the greatest code of the program
+
+\b
+Environment: FLISWARM_HOST, FLISWARM_CONFIG, FLISWARM_INVENTORY,
+FLISWARM_SSH_COMMAND, NO_COLOR. Examples: fliswarm COMMAND --help.
+"""
 
 
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
+    epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="fliswarm")
 @click.option(
@@ -193,6 +224,9 @@ def main() -> None:
     except FliswarmError as error:
         click.echo(f"fliswarm: {error}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has had enough of it.
+        os._exit(EXIT_CUT_OFF)
     except OSError as error:
         # What the system refuses, such as a disk that is full, is no fault of ours.
         click.echo(f"fliswarm: {error}", err=True)

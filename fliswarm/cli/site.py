@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fliswarm.cli.console import console, table
 from fliswarm.cli.fleet import give
 from fliswarm.cli.table import print_fleet, view
 from fliswarm.commands.group import terms
@@ -97,7 +97,10 @@ def provision(
 @click.command()
 @_site_options
 @terms
-def up(inventory: Path, args: tuple[str, ...], terms: Terms, *, as_json: bool) -> None:
+@click.option("--raw", is_flag=True, help="The controller's replies as keywords.")
+def up(
+    inventory: Path, args: tuple[str, ...], terms: Terms, *, as_json: bool, raw: bool
+) -> None:
     """Provision the site, start the controller, launch all cameras.
 
     A node that fails is named, and the rest of the fleet is brought up. What follows --
@@ -108,7 +111,8 @@ def up(inventory: Path, args: tuple[str, ...], terms: Terms, *, as_json: bool) -
     if site.manager in summary.failed:
         _require(summary)
     with _control(site) as control:
-        exit_code = give(control, ["reconnect", *terms.words], as_json=as_json)
+        words = ["reconnect", *terms.words]
+        exit_code = give(control, words, as_json=as_json, raw=raw)
         print_fleet(view(control), as_json=as_json)
     _require(summary)
     raise click.exceptions.Exit(exit_code)
@@ -148,12 +152,12 @@ def _play(playbook: str, site: Site, options: list[str], *, as_json: bool) -> Su
         summary = run_playbook(playbook, site, _print_json, options)
         print(json.dumps({"kind": "summary", "hosts": summary.hosts}), flush=True)
         return summary
-    console = Console()
+    out = console()
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
-        console=console,
+        console=out,
         transient=True,
     ) as progress:
         shown = progress.add_task(f"{playbook}: {site.inventory}", total=None)
@@ -168,7 +172,7 @@ def _play(playbook: str, site: Site, options: list[str], *, as_json: bool) -> Su
                 progress.console.print(text, style=style, markup=False, highlight=False)
 
         summary = run_playbook(playbook, site, on_event, options)
-    console.print(_table(summary))
+    out.print(_table(summary))
     return summary
 
 
@@ -178,9 +182,9 @@ def _print_json(event: Event) -> None:
 
 def _table(summary: Summary) -> Table:
     kinds = ("ok", "changed", "failures", "dark")
-    table = Table(
+    shown = table(
         "host", *("unreachable" if kind == "dark" else kind for kind in kinds)
     )
     for host, counts in sorted(summary.hosts.items()):
-        table.add_row(host, *(str(counts.get(kind, 0)) for kind in kinds))
-    return table
+        shown.add_row(host, *(str(counts.get(kind, 0)) for kind in kinds))
+    return shown

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from fliswarm.cli.show import STYLES, value
+from fliswarm.cli.console import colour, console, say, table
+from fliswarm.cli.sentences import Sentence
+from fliswarm.cli.show import value
 from fliswarm.errors import EXIT_DONE, EXIT_FAILED, EXIT_UNREACHABLE, CommandError
 from fliswarm.faces.control.stream import StreamControl
+
+STATES = {True: "green", False: "red"}
 
 TALK_LIMIT = "3"
 """Seconds that a table waits for a camera's temperature."""
@@ -29,7 +32,8 @@ class NodeView:
     ``state`` is the container's, as it was last seen ``docker_age`` seconds ago;
     ``camera_age`` is for how many seconds its camera has been as it is. What nobody
     knows is ``None``. ``certificate_ends`` is the day, in ISO form, on which the first
-    of the certificates ends with which its engine and the controller know each other.
+    of the certificates ends with which its engine and the controller know each other;
+    ``exposing`` is the command of an exposure that is under way.
     """
 
     node: str
@@ -52,6 +56,7 @@ class NodeView:
     camera_age: float | None = None
     camera_problem: str | None = None
     temperature: float | None = None
+    exposing: str | None = None
     change: str | None = None
     certificate_ends: str | None = None
     certificate_days: int | None = None
@@ -132,6 +137,8 @@ def _note_node(node: NodeView, key: str, found: Sequence[Any]) -> None:
             node.docker_age, node.docker_problem = age, problem
         case "state", state, _:
             node.state = None if state == "unknown" else state
+        case "exposing", what:
+            node.exposing = what
         case "change", change, step:
             node.change = f"{change}: {step}" if step else change
         case "certificate", day, left:
@@ -147,72 +154,86 @@ def print_fleet(fleet: FleetView, *, as_json: bool) -> None:
         for node in fleet.nodes.values():
             print(json.dumps(asdict(node)))
         return
-    table = Table("node", "host", "Docker", "container", "image digest", "camera")
-    table.add_column("temp.", justify="right")
+    shown = table("node")
+    shown.add_column("host", overflow="fold")
+    for name in ("Docker", "container", "image"):
+        shown.add_column(name)
+    shown.add_column("camera")
+    shown.add_column("temp.", justify="right")
     for node in fleet.nodes.values():
         if node.enabled:
-            table.add_row(*_row(node))
+            shown.add_row(Text(node.node, colour(node.node)), *_row(node))
         else:
-            table.add_row(node.node, "disabled", style="dim")
-    console = Console()
-    console.print(table)
+            shown.add_row(node.node, "disabled", style="dim")
+    out = console()
+    out.print(shown)
     for node in fleet.nodes.values():
         for note in _notes(node):
-            _say(console, note)
+            say(out, Sentence(node.node, note, "w").rich())
     for note in fleet.notes:
-        _say(console, note)
+        say(out, Sentence("", note, "w").rich())
 
 
-def _say(console: Console, note: str) -> None:
-    console.print(
-        note, style=STYLES["w"], markup=False, highlight=False, soft_wrap=True
-    )
-
-
-def _row(node: NodeView) -> tuple[str, ...]:
+def _row(node: NodeView) -> tuple[Text, ...]:
     cold = "" if node.temperature is None else f"{node.temperature:.1f} °C"
+    camera = "exposing" if node.exposing else "up" if node.camera else "down"
     return (
-        node.node,
         _state(node.host, good=node.host_alive),
         _state("up" if node.docker_alive else "down", good=node.docker_alive),
         _container(node),
-        _image(node),
-        _state("up" if node.camera else "down", good=node.camera),
-        cold,
+        Text(_image(node), no_wrap=True),
+        _state(camera, good=node.camera),
+        Text(cold, no_wrap=True),
     )
 
 
 def _image(node: NodeView) -> str:
-    digest = (node.digest or "").removeprefix("sha256:")[:12]
+    digest = _digest(node.digest)
     return digest if node.release is None else f"{digest} ({node.release})".strip()
 
 
-def _container(node: NodeView) -> str:
+def _digest(digest: str | None) -> str:
+    """Return as much of a digest as people compare."""
+    kind, colon, number = (digest or "").partition(":")
+    return f"{kind}{colon}{number[:12]}"
+
+
+def _container(node: NodeView) -> Text:
     if node.container is not None:
-        return node.container
+        return Text(node.container, no_wrap=True)
     if not node.docker_alive:
         # Nobody can look: what was there last may be there still.
         last = (
             "" if node.docker_age is None else f", {node.state} {_ago(node.docker_age)}"
         )
-        return f"[yellow]unknown{last}[/]"
-    return f"[red]{escape(node.state or 'none')}[/]"
+        return Text(f"unknown{last}", "yellow")
+    return Text(node.state or "none", "red")
 
 
 def _notes(node: NodeView) -> list[str]:
     """Return what a line of the table has no room for."""
     notes = []
     if not node.enabled:
-        since = f" since {node.disabled_since}" if node.disabled_since else ""
+        since = f" since {_day(node.disabled_since)}" if node.disabled_since else ""
         why = f": {node.disabled_reason}" if node.disabled_reason else ""
-        notes.append(f"{node.node}: disabled by {node.disabled_by}{since}{why}")
+        notes.append(f"disabled by {node.disabled_by}{since}{why}")
     if node.docker_problem:
-        notes.append(f"{node.node}: Docker Engine: {node.docker_problem}")
+        notes.append(f"Docker Engine: {node.docker_problem}")
     if node.camera_problem:
-        notes.append(f"{node.node}: camera: {node.camera_problem}")
+        notes.append(f"camera: {node.camera_problem}")
+    if node.exposing:
+        notes.append(f"under way: {node.exposing}")
     if node.change:
-        notes.append(f"{node.node}: under way: {node.change}")
+        notes.append(f"under way: {node.change}")
     return notes
+
+
+def _day(moment: str) -> str:
+    """Return a moment to the minute, by the clock of who reads it."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%F %H:%M}"
+    except ValueError:
+        return moment
 
 
 def _ago(seconds: float) -> str:
@@ -222,6 +243,5 @@ def _ago(seconds: float) -> str:
     return f"{minutes:.0f} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago"
 
 
-def _state(text: str | None, *, good: bool | None) -> str:
-    colour = "yellow" if good is None else "green" if good else "red"
-    return f"[{colour}]{escape(text or 'unknown')}[/]"
+def _state(text: str | None, *, good: bool | None) -> Text:
+    return Text(text or "unknown", "yellow" if good is None else STATES[good])

@@ -25,12 +25,15 @@ async def report(
     context: Context, nodes: Sequence[LiveNode], *, detail: bool = False
 ) -> None:
     """Look at nodes, and tell how each is."""
-    for found in await context.fleet.status(nodes, detail=detail):
+    seen = await context.fleet.status(nodes, detail=detail)
+    for live, found in zip(nodes, seen, strict=True):
         _node(context, found)
         _certificate(context, found, detail=detail)
         trouble(context, found.node.name)
         if detail:
             _detail(context, found)
+            for exchange in live.link.under_way("expose"):
+                context.call.info(exposing=[found.node.name, exchange.message])
 
 
 def report_disabled(context: Context, names: Sequence[str]) -> None:

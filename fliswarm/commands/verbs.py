@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fliswarm.commands.about
 import fliswarm.commands.change
+import fliswarm.commands.execute
+import fliswarm.commands.follow
 import fliswarm.commands.look
 import fliswarm.commands.plan
 import fliswarm.commands.releases

@@ -5,6 +5,7 @@ The only place where what happens becomes a sentence for those who command.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from fliswarm.model import facts
@@ -44,6 +45,9 @@ STEPS = {
     "Remove": ("i", "{node}: removing {what}."),
 }
 """What is said of the beginning of a step; the others say nothing."""
+
+PULLING = re.compile(r"pulling, (\d+) % of (\d+) MiB\.")
+"""How far a pull is, as it is said: percent, and the whole."""
 
 
 def words(fact: Fact) -> Words | None:
@@ -99,7 +103,8 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
         case facts.LocalImageTaken():
             return "w", f"{fact.reason}; using the {fact.image} that is there."
         case facts.PullProgressed(done=done, total=total) if total:
-            return "d", f"pulling, {_part(done, total)}."
+            part = 100 * done // total
+            return "d", f"pulling, {part} % of {total // 1024**2} MiB."
         case facts.VolumeStays():
             return "w", f"volume {fact.volume} stays: {fact.reason}"
         case facts.LeftBehind():
@@ -178,7 +183,3 @@ def _release(fact: Fact) -> tuple[str, str] | None:
 
 def _which(release: int | None) -> str:
     return "the configured image" if release is None else f"release {release}"
-
-
-def _part(done: int, total: int) -> str:
-    return f"{100 * done // total} % of {total // 1024**2} MiB"

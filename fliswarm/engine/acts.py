@@ -121,6 +121,27 @@ def stop(api: Client, container: str, grace: int) -> None:
     api.stop(container, timeout=grace)
 
 
+def logs(api: Client, container: str, lines: int, node: str) -> str:
+    """See `Engine.logs`."""
+    try:
+        output: bytes = api.logs(container, tail=lines)
+    except sdk.APIError as error:
+        raise unreadable(node, error) from error
+    return output.decode("utf-8", "replace")
+
+
+def unreadable(node: str, error: sdk.APIError) -> Exception:
+    """Return why a log cannot be read; the error itself where there are no words."""
+    said = sdk.words(error)
+    if "does not support reading" not in said:
+        return error
+    return EngineError(
+        node,
+        "its log goes where it cannot be read from here, by the log driver of the "
+        f"node's engine ({said})",
+    )
+
+
 def run(api: Client, wanted: ContainerSpec) -> str:
     """See `Engine.run`."""
     created = api.create_container(

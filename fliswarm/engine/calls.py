@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Generic, TypeVar
@@ -45,11 +45,15 @@ class Call:
         self._told = self._heard - TELLING_PERIOD
         self._given_up = False
         self._socket: socket.socket | None = None
+        self._handed: Future[None] | None = None
         self._lock = threading.Lock()
 
     @property
     def left(self) -> float:
         """Seconds until too long a time has passed."""
+        if self._handed is not None:
+            # Whoever takes what it brought may be slow; that is no silence.
+            return self._limit
         return self._heard + self._limit - self._loop.time()
 
     def hear(self) -> bool:
@@ -68,6 +72,26 @@ class Call:
                 how_far()
 
         self._loop.call_soon_threadsafe(call)
+
+    def hand(self, take: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Let the event loop take something, and go on when it has.
+
+        Raises
+        ------
+        GivenUpError
+            When nobody takes it any more.
+        """
+        with self._lock:
+            if self._given_up:
+                raise GivenUpError
+            self._handed = asyncio.run_coroutine_threadsafe(take(), self._loop)
+        try:
+            self._handed.result()
+        except CancelledError:
+            raise GivenUpError from None
+        finally:
+            self.hear()
+            self._handed = None
 
     def takes(self, connection: socket.socket) -> None:
         """Say through which connection the next request goes.
@@ -91,6 +115,8 @@ class Call:
         """Let no request begin, and end the one that is under way."""
         with self._lock:
             self._given_up = True
+            if self._handed is not None:
+                self._handed.cancel()
             if self._socket is not None:
                 # The method of the plain socket: that of one with TLS takes away what
                 # the thread reads with.
@@ -135,6 +161,11 @@ class Calls:
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._turns = asyncio.Semaphore(at_once)
+
+    @property
+    def full(self) -> bool:
+        """Whether a further call would have to wait for its turn."""
+        return self._turns.locked()
 
     async def make(self, act: Callable[[Call], T], limit: float) -> T:
         """Carry something out in a thread and return what it does.

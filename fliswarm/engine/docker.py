@@ -7,20 +7,19 @@ that nodes that are switched off never hold a thread.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from http.client import HTTPException
-from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from fliswarm.engine import acts, answers, sdk, tls
+from fliswarm.engine import acts, answers, sdk, streams, tls
 from fliswarm.engine.calls import Call, Calls
-from fliswarm.engine.knock import knock, port
-from fliswarm.engine.protocol import OnProgress, ignore
+from fliswarm.engine.deeds import address, deed
+from fliswarm.engine.knock import knock
+from fliswarm.engine.protocol import OnPrinted, OnProgress, ignore
 from fliswarm.engine.sdk import Client
 from fliswarm.engine.tunnel import Tunnel
 from fliswarm.errors import (
@@ -30,6 +29,7 @@ from fliswarm.errors import (
 )
 from fliswarm.model import (
     ContainerSpec,
+    Executed,
     Node,
     Observation,
     Pulled,
@@ -49,6 +49,9 @@ ACT_LIMIT = 120.0
 
 SILENCE_LIMIT = 120.0
 """Seconds in which a pull says nothing: a registry that is away, a slow disk."""
+
+LOG_LIMIT = 15.0
+"""Seconds in which a log that is read says nothing: a slow disk."""
 
 KNOCKS = 64
 """Engines that are knocked at beside each other. Each greeting of TLS takes the event
@@ -93,7 +96,7 @@ class DockerEngine:
         self._knocks = knocks
         self.certificate_ends: datetime | None = None
         self._tunnel = Tunnel(node) if node.engine.startswith("ssh://") else None
-        self._calls = Calls()
+        self._calls, self._long = Calls(), Calls()
         self._client: Client | None = None
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
@@ -191,25 +194,55 @@ class DockerEngine:
 
     async def logs(self, container: str, lines: int) -> str:
         """See `Engine.logs`."""
-        try:
-            output: bytes = await self._call(
-                LOOK_LIMIT, lambda api: api.logs(container, tail=lines)
-            )
-        except EngineError as error:
-            if "does not support reading" not in error.problem:
-                raise
-            raise EngineError(
-                self._node.name,
-                "its log goes where it cannot be read from here, by the log driver "
-                f"of the node's engine ({error.problem})",
-            ) from error
-        return output.decode("utf-8", "replace")
+        name = self._node.name
+        return await self._call(
+            LOOK_LIMIT, lambda api: acts.logs(api, container, lines, name)
+        )
+
+    async def printed(
+        self,
+        container: str,
+        take: OnPrinted,
+        *,
+        lines: int | None = None,
+        since: str | None = None,
+        follow: bool = False,
+    ) -> None:
+        """See `Engine.printed`."""
+        asked = streams.query(lines, since, follow=follow)
+        read = partial(streams.read_log, self._node.name, container, take, asked)
+        limit = math.inf if follow else LOG_LIMIT
+        await self._at_length(limit, read, f"its log said nothing for {limit:g} s")
+
+    async def execute(
+        self, container: str, words: Sequence[str], limit: float
+    ) -> Executed:
+        """See `Engine.execute`."""
+        late = f"{words[0]} did not end in {limit:g} s; it may run on in {container}"
+        done = await self._at_length(
+            limit, lambda api, _: streams.execute(api, container, words), late
+        )
+        if done is None:
+            raise EngineError(self._node.name, late)
+        return done
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._forget_client()
         if self._tunnel is not None:
             self._tunnel.close()
+
+    async def _at_length(
+        self, limit: float, act: Callable[[Client, Call], T], late: str
+    ) -> T:
+        """Do what takes long, with turns of its own, so that it is in nobody's way."""
+        if self._long.full:
+            problem = "its engine is asked for as many logs and programs as it may be"
+            raise EngineError(self._node.name, problem)
+        try:
+            return await self._ask(limit, act, calls=self._long)
+        except TimeoutError:
+            raise EngineError(self._node.name, late) from None
 
     async def _call(
         self,
@@ -233,6 +266,7 @@ class DockerEngine:
         limit: float,
         act: Callable[[Client, Call], T],
         patience: float = sdk.CONNECT_LIMIT,
+        calls: Calls | None = None,
     ) -> T:
         """Do the same, and let the caller say what it means to be over the limit."""
         try:
@@ -244,7 +278,8 @@ class DockerEngine:
             # node's trouble.
             raise self._translated(error) from error
         try:
-            return await self._calls.make(partial(self._work, act), limit + MARGIN)
+            work = partial(self._work, act)
+            return await (calls or self._calls).make(work, limit + MARGIN)
         except (EngineError, TimeoutError):
             raise
         except Exception as error:
@@ -292,10 +327,7 @@ class DockerEngine:
     def _address(self, context: ssl.SSLContext | None) -> sdk.Address:
         if self._tunnel is not None:
             return sdk.Address(self._tunnel.socket)
-        address = urlsplit(self._node.engine)
-        if address.hostname is None:
-            return sdk.Address(Path(address.path))
-        return sdk.Address(None, address.hostname, port(address), context)
+        return address(self._node.engine, context)
 
     def _forget_client(self) -> None:
         """Let the next call negotiate anew: the engine may be another one by then.
@@ -311,24 +343,10 @@ class DockerEngine:
         if refusal is not None:
             return refusal
         self._forget_client()
+        said = None if self._tunnel is None else self._tunnel.said
         return EngineUnreachableError(
             self._node.name,
-            f"the Docker Engine on {self._node.engine} {self._what_it_did(error)}",
+            f"the Docker Engine on {self._node.engine} "
+            f"{deed(error, self._node.tls, said)}",
             host_alive=True,
         )
-
-    def _what_it_did(self, error: BaseException) -> str:
-        """Return the end of a sentence about the engine: the first cause, no more."""
-        error = sdk.first_cause(error)
-        if isinstance(error, ssl.SSLError) and self._node.tls is not None:
-            return tls.words(error, self._node.tls)
-        if isinstance(error, TimeoutError):
-            return "did not answer in time"
-        if isinstance(error, ConnectionError) and self._tunnel is not None:
-            return (
-                f"cannot be reached through ssh ({self._tunnel.said}); "
-                "does it run, and is the user in the group docker?"
-            )
-        known = isinstance(error, OSError | HTTPException)
-        said = str(error) if known else "what it says is no Docker Engine's"
-        return f"does not answer as it should: {said}"

@@ -6,19 +6,22 @@ cannot be removed, an image must be known, an engine that is down refuses all.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from fliswarm.engine.protocol import OnProgress, ignore
+from fliswarm.engine.protocol import OnPrinted, OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
     Container,
     ContainerSpec,
+    Executed,
     Image,
     Observation,
+    Printed,
     Pulled,
     PullProgress,
     Volume,
@@ -36,12 +39,23 @@ STATES = (
 )
 """Docker's words for how a container is."""
 
+STEP = 0.01
+"""Seconds between two looks at a log that is followed."""
+
 ALIVE = ("running", "paused", "restarting")
 """States that a stop ends; of the others it changes nothing."""
 
 
 class MemoryDaemon:
-    """What one Docker Engine has, whoever asks: containers, images, volumes of ours."""
+    """What one Docker Engine has, whoever asks: containers, images, volumes of ours.
+
+    Attributes
+    ----------
+    logs
+        What containers print, by id.
+    programs
+        What comes of programs, by their names; ``None`` of one that does not end.
+    """
 
     # ``images`` are by their names, ``kept`` by their ids: a name may be taken away.
 
@@ -50,7 +64,8 @@ class MemoryDaemon:
         self.images: dict[str, Image] = {}
         self.kept: dict[str, Image] = {}
         self.volumes: set[str] = set()
-        self.logs: dict[str, str] = {}
+        self.logs: dict[str, list[Printed]] = {}
+        self.programs: dict[str, Executed | None] = {}
         self.identity = str(uuid.uuid4())
         self._ids = itertools.count(1)
 
@@ -272,8 +287,50 @@ class MemoryEngine:
         """See `Engine.logs`."""
         self._begin("logs")
         self._get(container)
-        log = self.daemon.logs.get(container, "").splitlines(keepends=True)
-        return "".join(log[-lines:])
+        log = self.daemon.logs.get(container, [])
+        return "".join(f"{one.text}\n" for one in log[-lines:])
+
+    async def printed(
+        self,
+        container: str,
+        take: OnPrinted,
+        *,
+        lines: int | None = None,
+        since: str | None = None,
+        follow: bool = False,
+    ) -> None:
+        """See `Engine.printed`."""
+        self._begin("printed")
+        self._get(container)
+        log = self.daemon.logs.setdefault(container, [])
+        begin = 0 if lines is None else max(0, len(log) - lines)
+        while True:
+            found = [one for one in log[begin:] if one.at >= (since or "")]
+            begin = len(log)
+            if found:
+                await take(found)
+            elif not follow or container not in self._running():
+                return
+            if not self.up:
+                raise EngineUnreachableError(self.node, "the engine does not answer")
+            await asyncio.sleep(STEP)
+
+    async def execute(
+        self, container: str, words: Sequence[str], limit: float
+    ) -> Executed:
+        """See `Engine.execute`."""
+        self._begin(f"execute {words[0]}")
+        self._get(container)
+        if container not in self._running():
+            raise EngineError(self.node, f"container {container[:12]} is not running")
+        unknown = Executed(127, f"{words[0]}: no such file or directory\n")
+        done = self.daemon.programs.get(words[0], unknown)
+        if done is None:
+            await asyncio.sleep(limit)
+            raise EngineError(
+                self.node, f"{words[0]} did not end in {limit:g} s; it may run on"
+            )
+        return done
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -289,6 +346,9 @@ class MemoryEngine:
     def _end(self, call: str) -> None:
         if self.on_call is not None:
             self.on_call(f"done: {call}")
+
+    def _running(self) -> set[str]:
+        return {c.id for c in self.daemon.containers.values() if c.running}
 
     def _published(self, image: str) -> tuple[Image | None, str | None]:
         """Return what the registry has for a name, or why it does not give it."""

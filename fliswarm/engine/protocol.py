@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from fliswarm.model import (
     ContainerSpec,
+    Executed,
     Node,
     Observation,
+    Printed,
     Pulled,
     PullProgress,
     Volume,
@@ -17,6 +19,9 @@ from fliswarm.model import (
 
 OnProgress = Callable[[PullProgress], None]
 """Is told how far a pull is, in the event loop's thread, at most once a second."""
+
+OnPrinted = Callable[[Sequence[Printed]], Coroutine[None, None, None]]
+"""Takes lines of a log, in the event loop's thread; the next ones wait for it."""
 
 
 def ignore(_: PullProgress) -> None:
@@ -116,6 +121,49 @@ class Engine(Protocol):
 
     async def logs(self, container: str, lines: int) -> str:
         """Return the last lines that a container, by id, has printed."""
+
+    async def printed(
+        self,
+        container: str,
+        take: OnPrinted,
+        *,
+        lines: int | None = None,
+        since: str | None = None,
+        follow: bool = False,
+    ) -> None:
+        """Hand over what a container, by id, has printed, in the order of time.
+
+        Parameters
+        ----------
+        container
+            Which one.
+        take
+            Gets the lines. It may take as long as it takes.
+        lines
+            Only so many of the last ones.
+        since
+            Only those from a moment on, as `Printed.at` has it.
+        follow
+            Go on with what is printed from now on, until the container ends. How long
+            it says nothing does not matter: whether the engine is there must be asked
+            apart from it.
+        """
+
+    async def execute(
+        self, container: str, words: Sequence[str], limit: float
+    ) -> Executed:
+        """Run a program in a container, by id, to its end.
+
+        Parameters
+        ----------
+        container
+            Which one; it runs.
+        words
+            The program and its arguments; no shell reads them.
+        limit
+            Seconds for all of it. Nothing ends a program that takes longer: it is not
+            waited for any more, which is an `fliswarm.errors.EngineError`.
+        """
 
     def close(self) -> None:
         """Give back what the engine's client holds."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any, NamedTuple
@@ -41,6 +41,7 @@ LINE_LIMIT = 1 << 20
 
 APIError = docker.errors.APIError
 """What an engine refuses."""
+
 
 __all__ = [
     "APIError",
@@ -138,7 +139,8 @@ class _LocalPool(_Retiring):
 
 
 def _pool(address: Address) -> _Retiring:
-    host, port, size = address.host, address.port, AT_ONCE
+    # Twice: what comes without an end has turns of its own.
+    host, port, size = address.host, address.port, 2 * AT_ONCE
     if address.path is not None:
         return _LocalPool(host, port, maxsize=size, path=address.path)
     if address.context is not None:
@@ -179,7 +181,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
         options["timeout"] = (CONNECT_LIMIT, None)
         response = super().send(request, stream=True, **options)
         # What comes in pieces without an end is read by whoever asked for it.
-        if not (stream and response.headers.get("Transfer-Encoding") == "chunked"):
+        chunked = response.headers.get("Transfer-Encoding") == "chunked"
+        endless = response.headers.get("Content-Type", "").endswith("-stream")
+        if not (stream and (chunked or endless)):
             response._content = _whole(response)
         return response
 
@@ -268,6 +272,22 @@ class Client(docker.APIClient):
             for line in lines.feed(data):
                 if line.strip():
                     yield json.loads(line)
+
+    def has_terminal(self, container: str) -> bool:
+        """Return whether a container's output is one stream, as on a terminal."""
+        return bool(self.inspect_container(container)["Config"]["Tty"])
+
+    def pieces(
+        self,
+        method: str,
+        path: str,
+        **words: Any,  # noqa: ANN401
+    ) -> Generator[bytes, None, None]:
+        """Ask for what comes without an end, and return it as the engine sends it."""
+        where = self._url(path)  # type: ignore[attr-defined]
+        with closing(self.request(method, where, stream=True, **words)) as response:
+            self._raise_for_status(response)  # type: ignore[attr-defined]
+            yield from response.iter_content(1 << 16)
 
     def distribution(self, name: str, login: Login) -> Mapping[str, Any]:
         """Return what a registry tells of an image."""

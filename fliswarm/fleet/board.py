@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from fliswarm.model import NodeStatus, facts
 from fliswarm.model.facts import Fact, Tell
@@ -113,11 +115,29 @@ class Board:
             self._states[node] = kept
 
 
+PAST = 4000
+"""Facts that are kept for who comes later; of cameras' own words there are fewer."""
+
+PASSING = (facts.Looked, facts.PullProgressed)
+"""Facts that interest nobody later."""
+
+WORDS_LIMIT = 2000
+"""Characters of a camera's words that are kept."""
+
+
 class News:
     """Tells each fact to all who listen, in the order in which they came."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[Fact], None]] = []
+        self._past: deque[Fact] = deque(maxlen=PAST)
+        # One camera that talks without pause takes no other fact's place.
+        self._told: deque[facts.Told] = deque(maxlen=PAST // 4)
+
+    def since(self, moment: datetime) -> list[Fact]:
+        """Return the facts from a moment on, as far as they are kept."""
+        kept = (fact for fact in (*self._past, *self._told) if fact.at >= moment)
+        return sorted(kept, key=lambda fact: fact.at)
 
     def listen(self, listener: Callable[[Fact], None]) -> Callable[[], None]:
         """Let somebody hear all facts; return what ends it."""
@@ -126,6 +146,11 @@ class News:
 
     def tell(self, fact: Fact) -> None:
         """Tell a fact."""
+        if isinstance(fact, facts.Told):
+            if len(repr(fact.keywords)) <= WORDS_LIMIT:
+                self._told.append(fact)
+        elif not isinstance(fact, PASSING):
+            self._past.append(fact)
         for listener in list(self._listeners):
             listener(fact)
 

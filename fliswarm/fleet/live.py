@@ -337,10 +337,6 @@ class LiveFleet:
 
         return await self._change(nodes, one)
 
-    async def logs(self, node: LiveNode, lines: int) -> str:
-        """Return the last lines that a camera's program printed."""
-        return await node.logs(self.desired.container(node.node), lines)
-
     async def _change(
         self, nodes: Sequence[LiveNode], act: Callable[[LiveNode], Awaitable[bool]]
     ) -> list[ApplyResult]:

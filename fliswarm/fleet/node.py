@@ -146,14 +146,11 @@ class LiveNode:
         with self._watch.noticing():
             return await self._engine.identity()
 
-    async def logs(self, wanted: ContainerSpec, lines: int) -> str:
-        """Return the last lines that the camera's program printed."""
+    @contextmanager
+    def asking(self) -> Iterator[Engine]:
+        """Lend its engine for a question, and notice whether that answers."""
         with self._watch.noticing():
-            container = current(wanted, await self._engine.observe(wanted))
-            if container is None:
-                name = self.node.name
-                raise EngineError(name, f"there is no container {wanted.name}")
-            return await self._engine.logs(container.id, lines)
+            yield self._engine
 
     async def plan(
         self,
@@ -306,7 +303,7 @@ class LiveNode:
                 ended = replace(ended, problem=problem(error))
                 raise
             finally:
-                tell(ended)
+                tell(replace(ended, at=facts.now()))
 
     def world(self, wanted: ContainerSpec, tell: Tell, terms: Terms = Terms()) -> World:
         """Return what changes of the node act on."""

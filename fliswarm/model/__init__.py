@@ -21,6 +21,7 @@ from fliswarm.model.observed import (
     Pulled,
     PullProgress,
 )
+from fliswarm.model.printed import Executed, Printed
 
 __all__ = [
     "CERTIFICATE_DAYS",
@@ -29,6 +30,7 @@ __all__ = [
     "ActorSettings",
     "Container",
     "ContainerSpec",
+    "Executed",
     "Fleet",
     "Image",
     "Limits",
@@ -36,6 +38,7 @@ __all__ = [
     "NodeStatus",
     "Observation",
     "Power",
+    "Printed",
     "PullProgress",
     "Pulled",
     "TlsFiles",

@@ -14,7 +14,7 @@ import asyncio
 import gc
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ import pytest
 from fliswarm.engine import Engine
 from fliswarm.engine.docker import DockerEngine, DockerEngines
 from fliswarm.engine.memory import STATES, MemoryDaemon, MemoryEngine
+from fliswarm.engine.protocol import OnPrinted
 from fliswarm.errors import (
     EngineError,
     EngineUnreachableError,
@@ -32,10 +33,12 @@ from fliswarm.errors import (
 )
 from fliswarm.model import (
     ContainerSpec,
+    Executed,
     Image,
     Limits,
     Node,
     Observation,
+    Printed,
     TlsFiles,
     Volume,
     imagename,
@@ -52,7 +55,7 @@ from fliswarm.plan.difference import (
 )
 from tests.unit.support.engine import FakeEngine
 from tests.unit.support.site import free_port
-from tests.unit.support.wait import until
+from tests.unit.support.wait import LIMIT, until
 
 T = TypeVar("T")
 
@@ -86,6 +89,14 @@ class Rig:
         """Let a container be in a state."""
         self.engines[0].set_state(container, state)
 
+    def says(self, container: str, at: str, text: str) -> None:
+        """Let a container print a line."""
+        self.daemon.logs.setdefault(container, []).append(Printed(at, text))
+
+    def ends(self, program: str, done: Executed | None) -> None:
+        """Say what comes of a program, by its name."""
+        self.daemon.programs[program] = done
+
     async def registry_ends(self) -> None:
         """Let the registry answer no more."""
         for engine in self.engines:
@@ -114,6 +125,12 @@ class HttpRig(Rig):
 
     async def set_state(self, container: str, state: str) -> None:
         self.fake.containers[container]["State"] = state
+
+    def says(self, container: str, at: str, text: str) -> None:
+        self.fake.logs.setdefault(container, []).append(Printed(at, text))
+
+    def ends(self, program: str, done: Executed | None) -> None:
+        self.fake.programs[program] = done
 
     async def registry_ends(self) -> None:
         self.fake.problem = "dial tcp: connection refused"
@@ -156,6 +173,9 @@ class DockerRig(Rig):
             await self._do(lambda api: api.pause(container))
         elif state == "exited":
             await self._do(lambda api: api.stop(container, timeout=1))
+
+    def ends(self, program: str, done: Executed | None) -> None:
+        """Leave it to the programs of the image."""
 
     async def clear(self) -> None:
         for container in self.theirs:
@@ -308,6 +328,8 @@ async def test_what_is_not_there(bench: Bench) -> None:
         lambda: bench.engine.rename(nobody, "x"),
         lambda: bench.engine.remove(nobody),
         lambda: bench.engine.logs(nobody, 1),
+        lambda: bench.engine.printed(nobody, taken([])),
+        lambda: bench.engine.execute(nobody, ["true"], LIMIT),
         lambda: bench.engine.remove_volume(f"{bench.mark}-none"),
     ):
         with pytest.raises(EngineError) as error:
@@ -479,6 +501,109 @@ async def test_an_image_gets_a_name_and_loses_it(bench: Bench) -> None:
             await bench.engine.remove_image(image)
     assert not await there(name)
     assert not await there(tag)
+
+
+# What is printed
+
+
+def taken(lines: list[Printed]) -> OnPrinted:
+    """Return what keeps lines of a log."""
+
+    async def take(found: Sequence[Printed]) -> None:
+        lines.extend(found)
+
+    return take
+
+
+def at(second: int) -> str:
+    return f"2026-12-01T10:30:{second:02}.000000001Z"
+
+
+async def printed(bench: Bench, container: str, **how: Any) -> list[str]:  # noqa: ANN401
+    """Return what an engine hands over of a log that nobody writes to."""
+    found: list[Printed] = []
+    await bench.engine.printed(container, taken(found), **how)
+    assert [one.at for one in found] == sorted(one.at for one in found)
+    return [one.text for one in found]
+
+
+@OWN_REGISTRY
+async def test_a_log_with_its_moments(bench: Bench) -> None:
+    container = await bench.run()
+    assert await printed(bench, container) == []
+    for second, text in enumerate(("one", "two words", "drei \N{SNOWFLAKE}")):
+        bench.rig.says(container, at(second), text)
+    everything = ["one", "two words", "drei \N{SNOWFLAKE}"]
+    assert await printed(bench, container) == everything
+    assert await printed(bench, container, lines=2) == everything[1:]
+    # A moment is part of what comes since then.
+    assert await printed(bench, container, since=at(1)) == everything[1:]
+    assert await printed(bench, container, since=at(2), lines=2) == everything[2:]
+
+
+@OWN_REGISTRY
+async def test_a_log_is_followed_to_the_container_s_end(bench: Bench) -> None:
+    container = await bench.run()
+    bench.rig.says(container, at(0), "before")
+    found: list[Printed] = []
+    following = asyncio.create_task(
+        bench.engine.printed(container, taken(found), follow=True)
+    )
+    await until(lambda: len(found) == 1)
+    bench.rig.says(container, at(1), "after")
+    await until(lambda: len(found) == 2)
+    # Whoever follows is in nobody's way.
+    await asyncio.gather(*(bench.engine.ping() for _ in range(8)))
+    await bench.engine.stop(container, GRACE)
+    await following
+    assert found == [Printed(at(0), "before"), Printed(at(1), "after")]
+
+
+@OWN_REGISTRY
+async def test_who_takes_a_log_slowly_holds_no_more_than_that(bench: Bench) -> None:
+    container = await bench.run()
+    bench.rig.says(container, at(0), "one")
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def take(_: Sequence[Printed]) -> None:
+        begun.set()
+        await go.wait()
+
+    following = asyncio.create_task(bench.engine.printed(container, take, follow=True))
+    await begun.wait()
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    await bench.engine.ping()
+    # Nothing waits for the one who left.
+    for _ in range(8):
+        assert await printed(bench, container) == ["one"]
+
+
+async def test_a_program_in_a_container(bench: Bench) -> None:
+    container = await bench.run()
+    bench.rig.ends("sh", Executed(3, "out\nerr\n"))
+    script = "echo out; sleep 0.1; echo err >&2; exit 3"
+    done = await bench.engine.execute(container, ["sh", "-c", script], LIMIT)
+    assert done == Executed(3, "out\nerr\n")
+    missing = await bench.engine.execute(container, ["no-such-program"], LIMIT)
+    assert missing.exit_code in (126, 127)
+
+
+async def test_a_program_that_does_not_end_is_given_up(bench: Bench) -> None:
+    container = await bench.run()
+    bench.rig.ends("sleep", None)
+    with pytest.raises(EngineError, match="did not end in") as error:
+        await bench.engine.execute(container, ["sleep", "600"], 0.1)
+    assert not isinstance(error.value, EngineUnreachableError)
+    await bench.engine.ping()
+
+
+async def test_a_program_needs_a_container_that_runs(bench: Bench) -> None:
+    container = await bench.run()
+    await bench.engine.stop(container, GRACE)
+    with pytest.raises(EngineError, match="not running"):
+        await bench.engine.execute(container, ["true"], LIMIT)
 
 
 # States

@@ -21,7 +21,7 @@ def test_status_is_complete(fleet: Lab) -> None:
 
 
 def test_commands_work_on_the_manager(fleet: Lab) -> None:
-    done = fleet.ssh("manager", "fliswarm talk -n gfa2 status")
+    done = fleet.ssh("manager", "fliswarm talk --raw -n gfa2 status")
     assert done.code == 0, done.err
     assert "temperature_ccd=" in done.out
     done = fleet.ssh("manager", "fliswarm status --json")

@@ -58,7 +58,7 @@ def reconnected(fleet: Lab, *nodes: str) -> None:
     done = fleet.fliswarm("reconnect", limit=300)
     assert done.code == 0, done.out
     for node in nodes:
-        talked = fleet.fliswarm("talk", "-n", node, "status")
+        talked = fleet.fliswarm("talk", "--raw", "-n", node, "status")
         assert talked.code == 0, talked.out
         assert f"camera={node}" in talked.out
     dry = fleet.fliswarm("reconnect", "--dry-run")

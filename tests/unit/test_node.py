@@ -448,13 +448,6 @@ async def test_the_status_of_a_node(bench: Bench) -> None:
     assert (await bench.live.status(bench.wanted)).digest is None
 
 
-async def test_logs_need_a_container(bench: Bench) -> None:
-    with pytest.raises(EngineError, match="there is no container flicamera-gfa1"):
-        await bench.live.logs(bench.wanted, 5)
-    await bench.apply()
-    assert await bench.live.logs(bench.wanted, 5) == ""
-
-
 async def test_a_reboot_waits_for_the_camera(bench: Bench) -> None:
     await bench.apply()
     assert isinstance(bench.camera, RawCamera)

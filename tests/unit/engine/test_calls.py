@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -209,3 +210,46 @@ async def test_hearing_is_told_at_most_once_a_second() -> None:
     begun = time.monotonic()
     tellings = sum(call.hear() for _ in range(1000))
     assert 1 <= tellings <= 1 + (time.monotonic() - begun)
+
+
+async def test_what_is_handed_over_is_waited_for() -> None:
+    taken: list[int] = []
+    room = asyncio.Event()
+
+    async def take(number: int) -> None:
+        await room.wait()
+        taken.append(number)
+
+    def act(call: Call) -> str:
+        for number in range(3):
+            call.hand(partial(take, number))
+        return "all"
+
+    making = asyncio.create_task(Calls().make(act, SHORT))
+    # Who takes it is slow for longer than the call may be silent.
+    await asyncio.sleep(4 * SHORT)
+    assert not making.done()
+    room.set()
+    assert await making == "all"
+    assert taken == [0, 1, 2]
+
+
+async def test_what_nobody_takes_any_more_ends_the_thread() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    async def take() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    def act(call: Call) -> None:
+        try:
+            call.hand(take)
+        except GivenUpError:
+            with pytest.raises(GivenUpError):
+                call.hand(take)
+            ended.set()
+
+    making = asyncio.create_task(Calls().make(act, LIMIT))
+    await until(begun.is_set)
+    making.cancel()
+    await until(ended.is_set)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from fliswarm.engine.memory import MemoryDaemon, MemoryEngine
 from fliswarm.errors import EngineError
-from fliswarm.model import ContainerSpec, Image, PullProgress, Volume
+from fliswarm.model import ContainerSpec, Image, Printed, PullProgress, Volume
 
 IMAGE = "hub:5000/flicamera:1"
 WANTED = ContainerSpec("flicamera-gfa1", "gfa1", IMAGE, {}, ())
@@ -38,6 +40,10 @@ async def test_a_power_cut_before_or_after_a_call() -> None:
         assert len((await after.observe(WANTED)).containers) == there
 
 
+async def nobody(_: Sequence[Printed]) -> None:
+    """Take lines of a log."""
+
+
 async def test_every_call_is_told() -> None:
     engine = twin()
     told: list[str] = []
@@ -53,11 +59,13 @@ async def test_every_call_is_told() -> None:
     await engine.start(container)
     await engine.rename(container, "aside")
     await engine.logs(container, 1)
+    await engine.printed(container, nobody)
+    await engine.execute(container, ["true"], 1)
     await engine.remove(container)
     await engine.remove_volume(volume.docker_name)
     assert [call for call in told if not call.startswith("done: ")] == engine.calls
     ended = [call.removeprefix("done: ") for call in told if call.startswith("done: ")]
-    looks = ("ping", "logs", f"digest {IMAGE}")
+    looks = ("ping", "logs", "printed", "execute true", f"digest {IMAGE}")
     assert ended == [call for call in engine.calls if call not in looks]
     assert progress
 

@@ -7,13 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from fliswarm.errors import EngineUnreachableError
-from fliswarm.model import Image
+from fliswarm.model import Image, Printed
 from fliswarm.model.facts import Followed, Judged
 from tests.unit.support.live import Computer
 from tests.unit.support.releasing import ONE, THREE, TWO, releasing
 from tests.unit.support.wait import until
 
 QUICK = "--monitor 0"
+
+LAST = [
+    ("2026-12-01T10:30:00.000000001Z", "starting"),
+    ("2026-12-01T10:30:01.000000001Z", "no FLI device on the bus"),
+]
+"""What a camera without a device prints."""
 
 
 def everywhere(image: str, number: int = 4) -> dict[str, str]:
@@ -77,7 +83,7 @@ async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
 
         def says(_: str) -> None:
             for found in canary.running:
-                canary.daemon.logs[found.id] = "starting\nno FLI device on the bus\n"
+                canary.daemon.logs[found.id] = [Printed(*line) for line in LAST]
 
         canary.on_call = says
         site.publish(TWO)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from fliswarm.model import Image
+from fliswarm.model import Executed, Image, Printed
+from fliswarm.model.printed import since_epoch
 from tests.unit.support.wait import until
 
 Answer = tuple[int, object]
@@ -21,6 +22,16 @@ Answer = tuple[int, object]
 NO_IMAGE: Answer = (404, {"message": "No such image"})
 
 _VERSION = re.compile(r"^/v([0-9.]+)(?=/)")
+
+
+NO_PROGRAM = Executed(127, "no such file or directory\n")
+"""What comes of a program that is not there."""
+
+
+def framed(text: str) -> bytes:
+    """Return what was printed as an engine sends it."""
+    data = text.encode()
+    return b"\x01\0\0\0" + len(data).to_bytes(4, "big") + data
 
 
 class RefusalError(Exception):
@@ -66,6 +77,10 @@ class FakeEngine:
         Answers in the place of the engine, when it returns something.
     steps
         What a pull says before its end: an event, or an event to wait for.
+    logs
+        What containers print, by id; ``said`` is called for each further line.
+    programs
+        What comes of programs, by name; ``None`` of one that does not end.
     held
         Requests that are answered when their event is set, by their paths.
     asked
@@ -86,6 +101,9 @@ class FakeEngine:
         self.oldest, self.newest = (1, 24), (1, 44)
         self.instead: Callable[[str, str], Answer | None] = lambda *_: None
         self.steps: list[Mapping[str, Any] | asyncio.Event] = []
+        self.logs: dict[str, list[Printed]] = {}
+        self.programs: dict[str, Executed | None] = {}
+        self._begun: dict[str, str] = {}
         self.held: dict[str, asyncio.Event] = {}
         self.asked: list[tuple[str, str]] = []
         self.begun = 0
@@ -159,6 +177,11 @@ class FakeEngine:
         status, content = self._outdated(parts.path) or (
             self.instead(method, path) or self._refusing(method, path, query, body)
         )
+        if status == 200 and path.endswith("/logs") and query.get("timestamps") == "1":
+            return await self._log(writer, reader, path.split("/")[1], query)
+        if status == 200 and path.startswith("exec/") and path.endswith("/start"):
+            await self._program(writer, reader, self._begun[path.split("/")[1]])
+            return False
         if path == "images/create" and status == 200:
             if not await self._pull(writer, reader, content):
                 return False
@@ -193,6 +216,48 @@ class FakeEngine:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+    async def _log(
+        self,
+        writer: asyncio.StreamWriter,
+        reader: asyncio.StreamReader,
+        container: str,
+        query: Mapping[str, str],
+    ) -> bool:
+        """Tell a log; return whether anybody heard the end of it."""
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        log = self.logs.setdefault(container, [])
+        begin = 0 if query["tail"] == "all" else max(0, len(log) - int(query["tail"]))
+        while True:
+            for one in log[begin:]:
+                if since_epoch(one.at) >= query.get("since", ""):
+                    piece = framed(f"{one.at} {one.text}\n")
+                    # Not as they were framed: an engine cuts as it likes.
+                    for part in (piece[:5], piece[5:]):
+                        writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+            await writer.drain()
+            begin = len(log)
+            state = self.containers.get(container, {}).get("State")
+            if "follow" not in query or state != "running":
+                break
+            if reader.at_eof():
+                return False
+            await asyncio.sleep(0.005)
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+    async def _program(
+        self, writer: asyncio.StreamWriter, reader: asyncio.StreamReader, name: str
+    ) -> None:
+        """Tell what a program prints, up to the end of the connection."""
+        kind = "application/vnd.docker.raw-stream"
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
+        done = self.programs.get(name, NO_PROGRAM)
+        if done is None:
+            await _gone(reader)
+        else:
+            writer.write(framed(done.output))
 
     def _outdated(self, path: str) -> Answer | None:
         asked = _VERSION.match(path)
@@ -236,6 +301,11 @@ class FakeEngine:
                 return 200, {"ID": str(id(self)), "LoggingDriver": self.log_driver}
             case _, ["containers", *rest]:
                 return self._containers(method, rest, query, body)
+            case "POST", ["exec", _, "start"]:
+                return 200, None
+            case "GET", ["exec", number, "json"]:
+                done = self.programs.get(self._begun[number], NO_PROGRAM)
+                return 200, {"ExitCode": None if done is None else done.exit_code}
             case _, ["volumes", *rest]:
                 return self._volumes(method, rest, query, body)
             case "POST", ["images", "create"]:
@@ -303,7 +373,7 @@ class FakeEngine:
             case "GET", ["json"]:
                 return 200, {
                     "Id": found["Id"],
-                    "Config": {"Tty": True},
+                    "Config": {"Tty": False},
                     "State": {"Status": found["State"]},
                 }
             case "DELETE", []:
@@ -313,6 +383,12 @@ class FakeEngine:
                 found["Names"] = [f"/{query['name']}"]
             case "GET", ["logs"]:
                 return 200, b""
+            case "POST", ["exec"]:
+                if found["State"] != "running":
+                    raise RefusalError(409, f"container {rest[0]} is not running")
+                number = f"e{next(self._ids)}"
+                self._begun[number] = body["Cmd"][0]
+                return 201, {"Id": number}
             case "POST", [verb]:
                 return self._change(found, verb)
         return 204, None

@@ -396,7 +396,12 @@ async def test_a_reconnect_beside_an_update(tmp_path: Path) -> None:
     async with releasing(tmp_path) as site:
         site.publish(TWO)
         begun = asyncio.Event()
-        site.computer("gfa1").on_call = lambda c: c.startswith("run") and begun.set()
+
+        def meet(call: str) -> None:
+            if call.startswith("run"):
+                begun.set()
+
+        site.computer("gfa1").on_call = meet
         site.computer("gfa1").silent.add(TWO.id)
         update = asyncio.create_task(site.give(f"update {QUICK}"))
         await begun.wait()

@@ -14,6 +14,11 @@ def report_releases(context: Context) -> None:
     fleet, call = context.fleet, context.call
     releases = fleet.releases
     known = releases.known
+    if releases.unreadable:
+        call.warning(
+            text="What was noted of releases cannot be read (see the log), so nodes "
+            "are to have the configured image. Remedy: fliswarm update"
+        )
     if known.rollout is not None:
         call.warning(text=_rollout(context, known.rollout))
     current = known.release(known.current)

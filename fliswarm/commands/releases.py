@@ -82,7 +82,7 @@ async def update(
     dry_run: bool,
     **how: Any,  # noqa: ANN401  the options of `_options`
 ) -> None:
-    """Brings nodes to an image by its digest: a canary first, judged as a camera."""
+    """Brings nodes to another image, a canary first."""
     fleet = context.fleet
     nodes = fleet.select(names, category, exclude)
     every = fleet.select(names, category, exclude, disabled=True)
@@ -117,7 +117,7 @@ async def rollback(
     dry_run: bool,
     **how: Any,  # noqa: ANN401  the options of `_options`
 ) -> None:
-    """Brings nodes back to the release before the last update, or to a given one."""
+    """Brings nodes back to the release before, or another."""
     fleet = context.fleet
     nodes = fleet.select(names, category, exclude)
     every = fleet.select(names, category, exclude, disabled=True)
@@ -285,7 +285,7 @@ async def _say_who_has_what(context: Context) -> None:
 
 @commands.command(everywhere=True, context_settings=SETTINGS)
 async def releases(context: Context) -> None:
-    """Lists the releases: number, image, digest, when, by whom, outcome, who has it."""
+    """Lists the releases, and which node has which."""
     fleet, call = context.fleet, context.call
     await fleet.status(fleet.nodes, detail=True)
     has = who_has_what(context)

@@ -10,7 +10,8 @@ from typing import Protocol
 from fliswarm.change.carry import problem
 from fliswarm.change.world import Patience
 from fliswarm.errors import (
-    BusyError,
+    CameraError,
+    EngineError,
     EngineUnreachableError,
     FliswarmError,
     StoreError,
@@ -112,9 +113,15 @@ class Following:
         fleet.news.tell(facts.Follows(node=name, release=number))
         by = "configuration" if number is None else f"release {number}"
         (result,) = await fleet.apply([live], lambda _: None, by)
-        if isinstance(result.error, EngineUnreachableError | BusyError):
+        if not _tried(result.error):
             return False
         why = None if result.error is None else problem(result.error)
         await releases.behind(name, why)
         fleet.news.tell(facts.Followed(node=name, release=number, problem=why))
         return True
+
+
+def _tried(error: FliswarmError | None) -> bool:
+    """Return whether an attempt says something of the release, not of the moment."""
+    refused = isinstance(error, EngineError | CameraError)
+    return error is None or (refused and not isinstance(error, EngineUnreachableError))

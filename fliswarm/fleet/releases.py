@@ -31,11 +31,15 @@ class Releases:
     under_way
         The verb of a rollout that this controller is carrying out now; one that is
         known and not under way was cut off.
+    unreadable
+        Whether what was written down could not be read.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self.known = Known() if path is None else _read(path)
+        found = Known() if path is None else _read(path)
+        self.known = found or Known()
+        self.unreadable = found is None
         self.under_way: str | None = None
         self._trial: dict[str, Release] = {}
         self._pinned: tuple[Fleet, Fleet] | None = None
@@ -109,7 +113,7 @@ class Releases:
         known = replace(known, releases=remembered(known))
         if self._path is not None:
             await asyncio.to_thread(store.write, self._path, asdict(known))
-        self.known, self._pinned = known, None
+        self.known, self._pinned, self.unreadable = known, None, False
 
     async def behind(self, name: str, reason: str | None) -> None:
         """Note why a node could not follow; nothing, that it is behind no more."""
@@ -119,13 +123,13 @@ class Releases:
         await self.note(replace(self.known, behind=rest))
 
 
-def _read(path: Path) -> Known:
+def _read(path: Path) -> Known | None:
     try:
         noted: Any = store.read(path)
         return Known() if noted is None else _known(noted)
     except (StoreError, ValueError, TypeError, AttributeError, KeyError) as error:
         store.keep_aside(path, error)
-        return Known()
+        return None
 
 
 def _known(noted: dict[str, Any]) -> Known:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from fliswarm.errors import EngineUnreachableError
 from fliswarm.model import Image, Printed
@@ -392,3 +395,74 @@ async def test_one_s_own_image_and_canary(tmp_path: Path) -> None:
         assert (done.code, site.has) == (":", everywhere("two"))
         judged = [fact.node for fact in site.facts if isinstance(fact, Judged)]
         assert judged[0] == "gfa3"
+
+
+async def test_a_reconnect_beside_an_update(tmp_path: Path) -> None:
+    """It gives nobody a release that is not judged, nor takes it from who is."""
+    async with releasing(tmp_path) as site:
+        site.publish(TWO)
+        begun = asyncio.Event()
+
+        def meet(call: str) -> None:
+            if call.startswith("run"):
+                begun.set()
+
+        site.computer("gfa1").on_call = meet
+        site.computer("gfa1").silent.add(TWO.id)
+        update = asyncio.create_task(site.give(f"update {QUICK}"))
+        await begun.wait()
+        assert (await site.give("reconnect --force -n gfa4")).code == ":"
+        assert site.has["gfa4"] == "one"
+        site.computer("gfa1").silent.clear()
+        assert (await update).code == ":"
+        assert site.has == everywhere("two")
+
+
+async def test_what_is_under_way_is_told(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        site.publish(TWO)
+        update = asyncio.create_task(site.give("update --monitor 600"))
+        await until(lambda: site.has["gfa1"] == "two", "the canary is replaced")
+        said = await site.give("status --detail")
+        assert "is under way: turn 1 of 2 (gfa1)." in said.text
+        assert "is to have" not in said.text
+        await site.service._dispatcher.close()
+        with pytest.raises(asyncio.CancelledError):
+            await update
+
+
+async def test_a_test_exposure(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        site.publish(TWO)
+        assert (await site.give(f"update {QUICK} --expose")).code == ":"
+        for name in site.desired.nodes:
+            assert len(site.computer(name).camera.asked("expose --dark 0.1")) == 1
+
+
+async def test_what_cannot_be_written_down_is_not_begun(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        (tmp_path / "releases.json").mkdir()
+        site.publish(TWO)
+        done = await site.give(f"update {QUICK}")
+        assert (done.code, done.exit_code) == ("f", 1)
+        assert "releases.json" in done.text
+        assert (site.touched(), site.has) == ([], everywhere("one", 2))
+
+
+async def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "releases.json").write_text("{}")
+    async with releasing(tmp_path, 2) as site:
+        said = await site.give("status")
+        assert "What was noted of releases cannot be read" in said.text
+        assert (await site.give(f"update {QUICK}")).code == ":"
+        assert "cannot be read" not in (await site.give("status")).text
+
+
+async def test_no_engine_answers(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        for computer in site.computers.values():
+            computer.up = False
+        for verb in ("update", "update --dry-run"):
+            done = await site.give(verb)
+            assert (done.code, done.exit_code) == ("f", 4)
+        assert not (tmp_path / "releases.json").exists()

@@ -10,11 +10,11 @@ from pathlib import Path
 from fliswarm.change.world import Patience
 from fliswarm.commands.call import Sink
 from fliswarm.fleet.live import LiveFleet
-from fliswarm.model import Image
+from fliswarm.model import ActorSettings, Image
 from fliswarm.service import Service
 from tests.unit.support.camera import RawCamera
 from tests.unit.support.live import PATIENCE, Site
-from tests.unit.support.site import IMAGE
+from tests.unit.support.site import IMAGE, free_port
 
 ONE = Image("sha256:one", "sha256:digest-one")
 TWO = Image("sha256:two", "sha256:digest-two")
@@ -73,6 +73,8 @@ class Releasing(Site):
         super().__init__(state, cameras)
 
     def _made(self) -> LiveFleet:
+        actor = ActorSettings(host="127.0.0.1", port=free_port())
+        self.desired = replace(self.desired, actor=actor)
         self.service = Service(
             lambda: self.desired,
             lambda node: self.computers[node.engine].engine(node),

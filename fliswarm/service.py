@@ -19,7 +19,7 @@ from fliswarm.config import read_text
 from fliswarm.engine import Connect
 from fliswarm.errors import ConfigError, FliswarmError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink
-from fliswarm.faces.control.server import ControlServer
+from fliswarm.faces.control.server import ControlServer, claim
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.host import Reach
 from fliswarm.hub.power import SitePower
@@ -121,13 +121,15 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_on_signal)
-        await self._control.start(socket)
+        claim(socket)
         try:
             try:
                 await self.actor.start(settings.host, settings.port)
             except OSError as error:
                 where = f"actor {settings.host}:{settings.port}"
                 raise ConfigError(where, error.strerror or str(error)) from error
+            # Who starts a controller takes it for started when this is there.
+            await self._control.start(socket)
             self._fleet.start()
             if self._hub is not None:
                 self._hub.start()
@@ -144,7 +146,8 @@ class Service:
             await self._dispatcher.close()
             await self.actor.close()
             # Before its clients are told: who waits for our end may start the next one.
-            socket.unlink(missing_ok=True)
+            if self._control.listens:
+                socket.unlink(missing_ok=True)
             await self._control.close()
             await self._fleet.close()
             if self._hub is not None:

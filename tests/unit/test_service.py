@@ -57,6 +57,8 @@ async def test_a_port_that_is_taken(tmp_path: Path) -> None:
         second = _again(second, first.desired.actor)
         with pytest.raises(ConfigError, match=r"actor 127.0.0.1:\d+: .*in use"):
             await second.service.run(tmp_path / "b.sock")
+        # Whoever started it would have taken it for started by that.
+        assert not second.service._control.listens
         assert not (tmp_path / "b.sock").exists()
 
 

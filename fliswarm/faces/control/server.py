@@ -57,13 +57,18 @@ class ControlServer:
         FliswarmError
             When another controller listens there already, or the path cannot be used.
         """
-        _claim(path)
+        claim(path)
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_unix_server(lambda: _Client(self), path)
             path.chmod(0o660)
         except OSError as error:
             raise ConfigError(f"control socket {path}", str(error)) from error
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody can come."""
+        return self._server is not None
 
     async def close(self) -> None:
         """Stop listening and let all clients go."""
@@ -88,8 +93,14 @@ class ControlServer:
         self._clients.discard(client)
 
 
-def _claim(path: Path) -> None:
-    """Take a path over from a controller that is gone, never from one that runs."""
+def claim(path: Path) -> None:
+    """Take a path over from a controller that is gone, never from one that runs.
+
+    Raises
+    ------
+    FliswarmError
+        As `ControlServer.start`.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with socket.socket(socket.AF_UNIX) as probe:

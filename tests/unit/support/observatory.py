@@ -12,7 +12,7 @@ from fliswarm.engine.memory import MemoryEngine
 from fliswarm.host.memory import MemoryHost
 from fliswarm.model import ActorSettings, Fleet, Node
 from fliswarm.service import Service
-from tests.unit.support.site import engine, fleet, free_port, listening
+from tests.unit.support.site import engine, fleet, free_port
 from tests.unit.support.wait import until
 
 
@@ -49,7 +49,8 @@ async def observatory(
     running = Observatory(fleet(ports, categories=categories), commands)
     task = asyncio.create_task(running.service.run(socket))
     try:
-        await until(lambda: task.done() or listening(running.port), "the actor")
+        control = running.service._control
+        await until(lambda: task.done() or control.listens, "the controller")
         yield running
     finally:
         task.cancel()

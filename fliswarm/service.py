@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
 from fliswarm import __version__, notify
-from fliswarm.commands.call import RELAYED
+from fliswarm.commands.call import RELAYED, Sink
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.commands.words import PUBLIC, words
 from fliswarm.engine import Connect
-from fliswarm.errors import ConfigError, FliswarmError
+from fliswarm.errors import ConfigError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink
 from fliswarm.faces.control.server import ControlServer
 from fliswarm.fleet.live import LiveFleet
@@ -24,6 +24,7 @@ from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet, facts
 from fliswarm.model.facts import Fact
+from fliswarm.record.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Service:
                 self.reload,
                 self.stale,
                 self._hub,
+                Record(state and state / "record.sqlite"),
             )
         )
         self.actor = ActorServer(self._dispatcher, __version__, actor.commands)
@@ -193,11 +195,22 @@ class Service:
             await asyncio.sleep(STATUS_PERIOD)
 
     def _reload_on_signal(self) -> None:
-        async def reload() -> None:
-            try:
-                changed = await self.reload()
-                log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
-            except FliswarmError as error:
-                log.error("not reloaded: %s", error)  # noqa: TRY400
+        self._dispatcher.give("reload", _LogSink(), "SIGHUP", door="signal")
 
-        self._reloading = asyncio.create_task(reload())
+
+class _LogSink(Sink):
+    """Replies to a reload that no client gave: its end is in the log."""
+
+    closed = False
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        if code == ":":
+            log.info("reloaded; %s", keywords.get("text"))
+        elif code == "f":
+            log.error("not reloaded: %s", keywords.get("error"))
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        """Do nothing: no camera has a part in it."""
+
+    async def ready(self) -> None:
+        """See `Sink.ready`."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.hub.tron import TronLink
+from fliswarm.record.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Site:
     ``name`` and ``version`` are the actor's; ``reload`` reads the configuration again
     and returns the names of the nodes that changed; ``stale`` only tells what is not
     as the configuration has it; ``running`` holds the commands that go on until they
-    are stopped, by name.
+    are stopped, by name; ``record`` is of what is changed.
     """
 
     fleet: LiveFleet
@@ -27,6 +28,7 @@ class Site:
     reload: Callable[[], Awaitable[list[str]]]
     stale: Callable[[], list[str]]
     hub: TronLink | None = None
+    record: Record = field(default_factory=lambda: Record(None))
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 

@@ -14,7 +14,9 @@ import click
 from fliswarm.commands.about import show_help
 from fliswarm.commands.call import Call, Sink
 from fliswarm.commands.context import Context, Site
+from fliswarm.commands.deed import carry_out
 from fliswarm.commands.group import SETTINGS, Verb
+from fliswarm.commands.scope import Scoping
 from fliswarm.commands.verbs import commands
 from fliswarm.errors import EXIT_USAGE, FliswarmError
 
@@ -34,11 +36,16 @@ Callback = Callable[..., Awaitable[None]]
 
 
 class Given(NamedTuple):
-    """What a command's text means: a function, its arguments, and who may have it."""
+    """What a command's text means: a function, its arguments, and who may have it.
+
+    ``verb`` is its name; ``changing`` returns what it may change, if that is anything.
+    """
 
     callback: Callback
     values: Mapping[str, Any]
     everywhere: bool = True
+    verb: str = ""
+    changing: Scoping | None = None
 
 
 class Dispatcher:
@@ -56,7 +63,13 @@ class Dispatcher:
         self._closed = False
 
     def give(
-        self, body: str, sink: Sink, who: str = "", *, everything: bool = True
+        self,
+        body: str,
+        sink: Sink,
+        who: str = "",
+        *,
+        door: str = "",
+        everything: bool = True,
     ) -> asyncio.Task[None] | None:
         """Start a command; its replies, and its end, go to ``sink``.
 
@@ -68,6 +81,8 @@ class Dispatcher:
             Where the replies go.
         who
             Who asks, in words.
+        door
+            By which of our doors.
         everything
             Whether who asks may give commands that the original has not and that
             change something.
@@ -78,7 +93,7 @@ class Dispatcher:
             The command under way; ``None`` when its text meant nothing, and it has
             ended already.
         """
-        call = Call(body, sink, who)
+        call = Call(body, sink, who, door)
         call.write(">", {})
         try:
             given = parse(body)
@@ -123,7 +138,16 @@ class Dispatcher:
 
 async def _run(given: Given, context: Context) -> None:
     try:
-        await given.callback(context, **given.values)
+        scope = given.changing and given.changing(context, given.values)
+        if scope is None:
+            await given.callback(context, **given.values)
+        else:
+            await carry_out(
+                context,
+                given.verb,
+                scope,
+                lambda: given.callback(context, **given.values),
+            )
     except FliswarmError as error:
         context.call.note(error.exit_code)
         context.call.fail(error=str(error))
@@ -163,8 +187,9 @@ def _parse(body: str) -> Given:
         return Given(show_help, {"parser_command": names})
     parent = click.Context(commands, terminal_width=80)
     name, command, rest = commands.resolve_command(parent, words)
-    if command is None or command.callback is None:
+    if name is None or command is None or command.callback is None:
         raise click.UsageError(f"No such command {name!r}.")
     with command.make_context(name, rest, parent, **SETTINGS) as context:
-        everywhere = isinstance(command, Verb) and command.everywhere
-        return Given(command.callback, context.params, everywhere)
+        assert isinstance(command, Verb)
+        everywhere, changing = command.everywhere, command.changing
+        return Given(command.callback, context.params, everywhere, name, changing)

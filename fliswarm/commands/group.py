@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from fliswarm.commands.scope import Scoping
 from fliswarm.model.terms import Terms
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,16 +47,21 @@ class Verb(click.Command):
     everywhere
         Whether telescope software may give it at any site: it is one of the original's,
         or changes nothing. Others it may give where the configuration says so.
+    changing
+        Returns which nodes it may change, for one that changes the fleet: it is
+        recorded then.
     """
 
     def __init__(
         self,
         *arguments: Any,  # noqa: ANN401  click's own
         everywhere: bool = False,
+        changing: Scoping | None = None,
         **settings: Any,  # noqa: ANN401  click's own
     ) -> None:
         super().__init__(*arguments, **settings)
         self.everywhere = everywhere
+        self.changing = changing
 
 
 class _Verbs(click.Group):

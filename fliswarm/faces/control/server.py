@@ -13,9 +13,18 @@ from fliswarm.commands.call import Sink
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.errors import EXIT_USAGE, ConfigError, FliswarmError
 from fliswarm.faces.connection import Client
-from fliswarm.faces.control.peer import peer
+from fliswarm.faces.control.peer import Peer, peer, person
 
 log = logging.getLogger(__name__)
+
+DOOR = "control socket"
+"""What this face is called, for those who read what was done."""
+
+MEETING_LIMIT = 2.0
+"""Seconds for the system to tell a user's name: its directory may be far away."""
+
+NAME_LIMIT = 100
+"""Characters of the name of a computer that a client may claim to come from."""
 
 
 class ControlServer:
@@ -91,16 +100,36 @@ class _Client(Client):
     def __init__(self, server: ControlServer) -> None:
         super().__init__()
         self._server = server
-        self._who = "the control socket"
+        self._name: str | None = None
+        self._host = ""
+        self._meeting: asyncio.Task[None] | None = None
 
     def __str__(self) -> str:
-        return f"a client of {self._who}"
+        return f"a client of the {DOOR}, {self._who}"
+
+    @property
+    def _who(self) -> str:
+        name = self._name or "somebody"
+        return f"{name} from {self._host}" if self._host else name
 
     def _arrived(self) -> None:
         assert self._transport is not None
-        uid = peer(self._transport.get_extra_info("socket")).uid
-        self._who = f"the control socket, uid {uid}"
+        other = peer(self._transport.get_extra_info("socket"))
+        self._meeting = asyncio.create_task(self._meet(other))
         self._server.arrived(self)
+
+    async def _meet(self, other: Peer) -> None:
+        """Learn who it is; its commands wait for that, for a while."""
+        try:
+            async with asyncio.timeout(MEETING_LIMIT):
+                self._name = await asyncio.to_thread(person, other)
+        except TimeoutError:
+            self._name = f"uid {other.uid}"
+        self._work()
+
+    def _work(self) -> None:
+        if self._name is not None:
+            super()._work()
 
     def _left(self) -> None:
         self._server.left(self)
@@ -111,14 +140,25 @@ class _Client(Client):
             self._refuse(f"not of the form '<number> <command>': {line[:80]!r}")
             return None
         body = body.strip()
+        if number == "0" and body.startswith("as "):
+            self._introduced(body.removeprefix("as "))
+            return None
         # By a ping, who waits for a long command asks whether we are there.
         if body != "ping":
             log.info(
-                "New command received: %.1000r (command_id=%s) from %s",
-                *(body, number, self._who),
+                "New command received: %.1000r (command_id=%s) from %s, %s",
+                *(body, number, self._who, DOOR),
             )
         sink = _JsonSink(self, int(number), self._server.name)
-        return self._server.dispatcher.give(body, sink, self._who)
+        return self._server.dispatcher.give(body, sink, self._who, door=DOOR)
+
+    def _introduced(self, said: str) -> None:
+        """Take what a client says of itself; it has no answer."""
+        try:
+            more = json.loads(said)
+            self._host = str(more.get("from", self._host))[:NAME_LIMIT]
+        except (ValueError, AttributeError):
+            log.warning("%s says what is not understood: %.80r", self, said)
 
     def _refuse(self, problem: str) -> None:
         sink = _JsonSink(self, 0, self._server.name)

@@ -68,6 +68,23 @@ class StoreError(FliswarmError):
         self.path = path
 
 
+class RecordError(FliswarmError):
+    """What is done to the fleet cannot be written down, or read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    problem
+        What is wrong with it.
+    remedy
+        What a person can do about it.
+    """
+
+    def __init__(self, path: Path, problem: str, remedy: str) -> None:
+        super().__init__(f"the record {path}: {problem}. Remedy: {remedy}")
+
+
 class UsageError(FliswarmError):
     """A command cannot be given as it is written."""
 

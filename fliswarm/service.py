@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
 from fliswarm import __version__, notify
 from fliswarm.change.world import Patience
-from fliswarm.commands.call import RELAYED
+from fliswarm.commands.call import RELAYED, Sink
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
 from fliswarm.commands.words import PUBLIC, words
 from fliswarm.config import read_text
 from fliswarm.engine import Connect
-from fliswarm.errors import ConfigError, FliswarmError
+from fliswarm.errors import ConfigError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink
 from fliswarm.faces.control.server import ControlServer, claim
 from fliswarm.fleet.live import LiveFleet
@@ -25,8 +25,9 @@ from fliswarm.host import Reach
 from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet, facts
-from fliswarm.model.facts import Fact
+from fliswarm.model.facts import Fact, Tell
 from fliswarm.net.apart import Apart
+from fliswarm.record.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,6 @@ class Service:
         self._files = Apart("reading", read_limit)
         self._read_limit = read_limit
         self._turn = asyncio.Lock()
-        self._reloads: set[asyncio.Task[None]] = set()
         desired = load()
         actor = desired.actor
         self._started = desired
@@ -101,6 +101,7 @@ class Service:
                 self.stale,
                 self._hub,
                 read,
+                Record(state and state / "record.sqlite"),
             )
         )
         self.actor = ActorServer(self._dispatcher, __version__, actor.commands)
@@ -141,8 +142,6 @@ class Service:
                 await self._stop.wait()
                 timed.cancel()
         finally:
-            for reload in self._reloads:
-                reload.cancel()
             await self._dispatcher.close()
             await self.actor.close()
             # Before its clients are told: who waits for our end may start the next one.
@@ -234,18 +233,27 @@ class Service:
             await asyncio.sleep(STATUS_PERIOD)
 
     def _reload_on_signal(self) -> None:
-        async def reload() -> None:
-            try:
-                changed = await self.reload()
-            except FliswarmError as error:
-                self._fleet.news.tell(facts.NotReloaded(node="", reason=str(error)))
-            except Exception as error:
-                # Nobody waits for it who could be told.
-                log.exception("reload")
-                self._fleet.news.tell(facts.NotReloaded(node="", reason=repr(error)))
-            else:
-                log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
+        sink = _LogSink(self._fleet.news.tell)
+        self._dispatcher.give("reload", sink, "SIGHUP", door="signal")
 
-        task = asyncio.create_task(reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
+
+class _LogSink(Sink):
+    """Replies to a reload that no client gave: its end is in the log."""
+
+    closed = False
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def write(self, code: str, keywords: Mapping[str, object]) -> None:
+        if code == ":":
+            log.info("reloaded; %s", keywords.get("text"))
+        elif code == "f":
+            reason = str(keywords.get("error"))
+            self._tell(facts.NotReloaded(node="", reason=reason))
+
+    def relay(self, code: str, sender: str, keywords: Mapping[str, object]) -> None:
+        """Do nothing: no camera has a part in it."""
+
+    async def ready(self) -> None:
+        """See `Sink.ready`."""

@@ -21,6 +21,7 @@ LAYERS = (
     {"engine", "camera", "host", "hub"},
     {"change"},
     {"fleet"},
+    {"record"},
     {"commands"},
     {"faces"},
     {"notify"},
@@ -41,6 +42,7 @@ DOORS = {
     "click": {"cli/", "commands/"},
     "msgspec": {"camera/message.py"},
     "yaml": {"config/file.py"},
+    "sqlite3": {"record/record.py"},
 }
 """Which modules may import an outside library."""
 

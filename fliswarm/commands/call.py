@@ -52,18 +52,28 @@ class Call:
         Where the replies go.
     who
         Who asked, in words; empty when nobody did.
+    door
+        By which of our doors.
 
     Attributes
     ----------
     plan
         The fingerprint of the plan that it is a part of; empty where there is none.
+    outcomes
+        How the command ended on which node, in words.
+    verdict
+        Its end: the code, the keywords and the exit code.
     """
 
-    def __init__(self, body: str, sink: Sink, who: str = "") -> None:
+    def __init__(self, body: str, sink: Sink, who: str = "", door: str = "") -> None:
         self.body = body
         self.who = who
         self.plan = ""
+        self.door = door
         self.ended = False
+        self.outcomes: dict[str, str] = {}
+        self.verdict: tuple[str, Mapping[str, object], int] | None = None
+        self._held = False
         self._sink = sink
         self._faults: set[int] = set()
 
@@ -116,7 +126,21 @@ class Call:
         kinds = self._faults or {EXIT_FAILED if code == "f" else EXIT_DONE}
         # Faults of several kinds have no exit code of their own.
         exit_code = min(kinds) if len(kinds) == 1 else EXIT_FAILED
-        self._sink.end(code, keywords, exit_code)
+        self.verdict = code, keywords, exit_code
+        if not self._held:
+            self._sink.end(code, keywords, exit_code)
+
+    def hold(self) -> None:
+        """Keep the end back until `let_go`: something is to be done before it."""
+        self._held = True
+
+    def let_go(self, warning: str | None = None) -> None:
+        """Send the end that was kept back, if there is one, after a warning."""
+        self._held = False
+        if self.verdict is not None:
+            if warning is not None:
+                self._sink.write("w", {"text": warning})
+            self._sink.end(*self.verdict)
 
     def relay(self, reply: Reply) -> None:
         """Send a camera's reply on; one that says nothing is kept back."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import click
 
+from fliswarm.change.carry import problem
+from fliswarm.commands import scope
 from fliswarm.commands.call import Call
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import (
@@ -17,6 +19,7 @@ from fliswarm.commands.group import (
     terms,
 )
 from fliswarm.commands.report import report, trouble
+from fliswarm.commands.scope import meant
 from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
 from fliswarm.fleet.fan import ApplyResult
@@ -26,7 +29,7 @@ from fliswarm.model.facts import Fact, Tell
 from fliswarm.model.terms import Terms
 
 
-@commands.command(everywhere=True, context_settings=SETTINGS)
+@commands.command(everywhere=True, changing=scope.selected, context_settings=SETTINGS)
 @selection("nodes to reconnect")
 @click.option(
     "--force",
@@ -140,7 +143,7 @@ async def _say_plan(
         call.finish()
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(changing=scope.cleared, context_settings=SETTINGS)
 @selection("nodes to clear")
 @click.option(
     "--all", "-a", "everything", is_flag=True, help="All nodes, disabled ones as well."
@@ -194,7 +197,7 @@ async def _forget(context: Context, name: str) -> None:
         context.call.info(text=f"{name}: {leaving.node.engine} is forgotten.")
 
 
-@commands.command(everywhere=True, context_settings=SETTINGS)
+@commands.command(everywhere=True, changing=scope.named, context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Disable all nodes.")
 @click.option("--reason", default="", help="Why, for others to read.")
@@ -203,7 +206,7 @@ async def disable(
 ) -> None:
     """Disables one or multiple cameras/nodes."""
     fleet, who = context.fleet, context.call.who
-    chosen = fleet.roster.met if everything else _named(context, nodes)
+    chosen = fleet.roster.met if everything else meant(context, nodes)
     unknown = [name for name in chosen if not fleet.disable(name, who, reason)]
     for name in unknown:
         context.call.warning(text=f"Cannot find node {name}.")
@@ -212,13 +215,13 @@ async def disable(
     context.call.finish()
 
 
-@commands.command(everywhere=True, context_settings=SETTINGS)
+@commands.command(everywhere=True, changing=scope.named, context_settings=SETTINGS)
 @click.argument("NODES", nargs=-1)
 @click.option("--all", "-a", "everything", is_flag=True, help="Enable all nodes.")
 async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) -> None:
     """Enables one or multiple cameras."""
     fleet, who = context.fleet, context.call.who
-    chosen = fleet.roster.met if everything else _named(context, nodes)
+    chosen = fleet.roster.met if everything else meant(context, nodes)
     unknown = [name for name in chosen if not fleet.enable(name, who)]
     for _ in unknown:
         context.call.warning(text="Node does not exist.")
@@ -227,22 +230,7 @@ async def enable(context: Context, nodes: tuple[str, ...], *, everything: bool) 
     context.call.finish()
 
 
-def _named(context: Context, words: Sequence[str]) -> list[str]:
-    """Return the nodes that words mean: names, lists, globs and ranges.
-
-    A word that means nobody is returned as it is, to be told of.
-    """
-    found: dict[str, None] = {}
-    for word in words:
-        try:
-            chosen = context.fleet.select(word, disabled=True)
-            found.update(dict.fromkeys(live.node.name for live in chosen))
-        except SelectionError:
-            found[word] = None
-    return list(found)
-
-
-@commands.command(context_settings=SETTINGS)
+@commands.command(changing=scope.whole, context_settings=SETTINGS)
 @click.option("--check", is_flag=True, help="Fails when anything would change.")
 async def reload(context: Context, *, check: bool) -> None:
     """Reads the configuration again and follows what changed."""
@@ -253,12 +241,13 @@ async def reload(context: Context, *, check: bool) -> None:
             context.call.finish(text="all is as the file has it")
         return
     changed = await context.site.reload()
+    context.call.outcomes.update(dict.fromkeys(changed, "changed"))
     if late := await context.site.stale():
         context.call.warning(text=f"{', '.join(late)}: in force from the next start")
     context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")
 
 
-@commands.command(everywhere=True, context_settings=SETTINGS)
+@commands.command(everywhere=True, changing=scope.selected, context_settings=SETTINGS)
 @selection("nodes to reboot")
 @click.option(
     "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."
@@ -301,7 +290,11 @@ def telling(call: Call) -> Tell:
 
 
 def report_errors(call: Call, results: list[ApplyResult]) -> list[str]:
-    """Tell what went wrong on which nodes; return their names."""
+    """Tell what went wrong on which nodes, and note it; return their names."""
+    for result in results:
+        how = "changed" if result.changed else "as it was"
+        error = result.error
+        call.outcomes[result.node] = how if error is None else problem(error)
     failed = {r.node: r.error for r in results if r.error is not None}
     for error in failed.values():
         call.note(error.exit_code)

@@ -10,6 +10,7 @@ from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet
+from fliswarm.record.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Site:
     ``name`` and ``version`` are the actor's; ``reload`` reads the configuration again
     and returns the names of the nodes that changed; ``stale`` only tells what is not
     as the configuration has it; ``running`` holds the commands that go on until they
-    are stopped, by name; ``read`` makes a fleet of a configuration's text.
+    are stopped, by name; ``read`` makes a fleet of a configuration's text; ``record``
+    is of what is changed.
     """
 
     fleet: LiveFleet
@@ -29,6 +31,7 @@ class Site:
     stale: Callable[[], Awaitable[list[str]]]
     hub: TronLink | None = None
     read: Callable[[str], Fleet] | None = None
+    record: Record = field(default_factory=lambda: Record(None))
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 

@@ -14,7 +14,9 @@ import click
 from fliswarm.commands.about import show_help
 from fliswarm.commands.call import Call, Sink
 from fliswarm.commands.context import Context, Site
+from fliswarm.commands.deed import carry_out
 from fliswarm.commands.group import SETTINGS, Verb
+from fliswarm.commands.scope import Scoping
 from fliswarm.commands.verbs import commands
 from fliswarm.errors import EXIT_USAGE, FliswarmError
 
@@ -34,12 +36,17 @@ Callback = Callable[..., Awaitable[None]]
 
 
 class Given(NamedTuple):
-    """What a command's text means: a function, its arguments, and who may have it."""
+    """What a command's text means: a function, its arguments, and who may have it.
+
+    ``verb`` is its name; ``changing`` returns what it may change, if that is anything.
+    """
 
     callback: Callback
     values: Mapping[str, Any]
     everywhere: bool = True
     control: bool = False
+    verb: str = ""
+    changing: Scoping | None = None
 
 
 class Dispatcher:
@@ -62,6 +69,7 @@ class Dispatcher:
         sink: Sink,
         who: str = "",
         *,
+        door: str = "",
         everything: bool = True,
         control: bool = False,
     ) -> asyncio.Task[None] | None:
@@ -75,6 +83,8 @@ class Dispatcher:
             Where the replies go.
         who
             Who asks, in words.
+        door
+            By which of our doors.
         everything
             Whether who asks may give commands that the original has not and that
             change something.
@@ -87,7 +97,7 @@ class Dispatcher:
             The command under way; ``None`` when its text meant nothing, and it has
             ended already.
         """
-        call = Call(told(body), sink, who)
+        call = Call(told(body), sink, who, door)
         call.write(">", {})
         try:
             given = parse(body)
@@ -135,7 +145,16 @@ class Dispatcher:
 
 async def _run(given: Given, context: Context) -> None:
     try:
-        await given.callback(context, **given.values)
+        scope = given.changing and given.changing(context, given.values)
+        if scope is None:
+            await given.callback(context, **given.values)
+        else:
+            await carry_out(
+                context,
+                given.verb,
+                scope,
+                lambda: given.callback(context, **given.values),
+            )
     except FliswarmError as error:
         context.call.note(error.exit_code)
         context.call.fail(error=str(error))
@@ -183,9 +202,15 @@ def _parse(body: str) -> Given:
         return Given(show_help, {"parser_command": names})
     parent = click.Context(commands, terminal_width=80)
     name, command, rest = commands.resolve_command(parent, words)
-    if command is None or command.callback is None:
+    if name is None or command is None or command.callback is None:
         raise click.UsageError(f"No such command {name!r}.")
     with command.make_context(name, rest, parent, **SETTINGS) as context:
-        everywhere = isinstance(command, Verb) and command.everywhere
-        control = isinstance(command, Verb) and command.control
-        return Given(command.callback, context.params, everywhere, control)
+        assert isinstance(command, Verb)
+        return Given(
+            command.callback,
+            context.params,
+            command.everywhere,
+            command.control,
+            name,
+            command.changing,
+        )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from fliswarm.commands.scope import Scoping
 from fliswarm.model.terms import Terms
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,6 +51,9 @@ class Verb(click.Command):
     control
         Whether it is for the control socket alone. Its words are written down nowhere:
         they may hold secrets.
+    changing
+        Returns which nodes it may change, for one that changes the fleet: it is
+        recorded then.
     """
 
     def __init__(
@@ -57,11 +61,13 @@ class Verb(click.Command):
         *arguments: Any,  # noqa: ANN401  click's own
         everywhere: bool = False,
         control: bool = False,
+        changing: Scoping | None = None,
         **settings: Any,  # noqa: ANN401  click's own
     ) -> None:
         super().__init__(*arguments, **settings)
         self.everywhere = everywhere
         self.control = control
+        self.changing = changing
 
 
 class _Verbs(click.Group):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime, time, timedelta
 
+import click
+
+from fliswarm.model.facts import now
+
 AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
 
 UNITS = {
@@ -73,3 +77,23 @@ def _written(word: str, now: datetime) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment that has been; see `moment`."""
+
+    name = "moment"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the moment, or end the command with a sentence."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return moment(str(value), now())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+MOMENT = Moment()

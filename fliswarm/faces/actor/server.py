@@ -13,6 +13,9 @@ from fliswarm.faces.connection import Client
 
 log = logging.getLogger(__name__)
 
+DOOR = "actor protocol"
+"""What this face is called, for those who read what was done."""
+
 
 class ActorServer:
     """Serves the actor protocol to any number of users.
@@ -110,7 +113,7 @@ class ActorServer:
         sink = _LegacySink(user, command.number)
         who = f"{command.commander}, {user.who}" if command.commander else user.who
         return self._dispatcher.give(
-            command.body, sink, who, everything=self._everything
+            command.body, sink, who, door=DOOR, everything=self._everything
         )
 
 

@@ -20,6 +20,10 @@ Its slowest turn takes a second or two; one that is stopped or frozen takes for 
 FROZEN = f"fliswarm is there, but has not answered for {SILENCE_LIMIT:g} s"
 
 
+NOBODY = 2**32 - 1
+"""What the kernel has for the login of a process that no login has started."""
+
+
 class Peer(NamedTuple):
     """A process and its user; ``pid`` is 0 for one that has no number here.
 
@@ -39,12 +43,31 @@ def peer(connection: socket.socket) -> Peer:
     return Peer(pid, uid)
 
 
-def user(uid: int) -> str:
-    """Return a user's name, or the number where it has none; asks the name service."""
+def person(other: Peer) -> str:
+    """Return the name of whoever is at the other end; it may take a directory's time.
+
+    Who has become another user, as by sudo, is still who has logged in.
+    """
+    name, login = _name(other.uid), _login(other.pid)
+    if login is None or login == other.uid:
+        return name
+    return f"{_name(login)} as {name}"
+
+
+def _name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except (KeyError, OSError):
         return f"uid {uid}"
+
+
+def _login(pid: int) -> int | None:
+    """Return as whom the user of a process has logged in; ``None`` if nobody knows."""
+    try:
+        found = int(Path(f"/proc/{pid}/loginuid").read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return None if found == NOBODY else found
 
 
 def dial(path: Path) -> socket.socket:

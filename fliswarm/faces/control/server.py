@@ -13,13 +13,19 @@ from fliswarm.commands.call import Sink
 from fliswarm.commands.dispatch import Dispatcher, told
 from fliswarm.errors import EXIT_USAGE, ConfigError, FliswarmError
 from fliswarm.faces.connection import Client
-from fliswarm.faces.control import peer
+from fliswarm.faces.control.peer import Peer, peer, person
 from fliswarm.net.apart import Apart
 
 log = logging.getLogger(__name__)
 
-NAME_LIMIT = 5.0
+DOOR = "control socket"
+"""What this face is called, for those who read what was done."""
+
+MEETING_LIMIT = 5.0
 """Seconds to look up the name of who came; by then, the number has to do."""
+
+NAME_LIMIT = 100
+"""Characters of the name of a computer that a client may claim to come from."""
 
 
 class ControlServer:
@@ -31,21 +37,21 @@ class ControlServer:
         Runs the commands.
     name
         The sender of our own replies; a camera's replies carry the camera's name.
-    user
-        Tells the name of a user by its number. It may take its time: who waits for it
-        is whoever came by that number, and nobody else.
+    name_of
+        Tells the name of whoever is at the other end. It may take its time: who waits
+        for it is whoever came by that number, and nobody else.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
         name: str,
-        user: Callable[[int], str] = peer.user,
+        name_of: Callable[[Peer], str] = person,
     ) -> None:
         self.dispatcher = dispatcher
         self.name = name
-        self._user = user
-        self._names = Apart("name of", NAME_LIMIT)
+        self._name_of = name_of
+        self._names = Apart("name of", MEETING_LIMIT)
         self._server: asyncio.Server | None = None
         self._clients: set[_Client] = set()
 
@@ -77,12 +83,13 @@ class ControlServer:
         for client in list(self._clients):
             client.close()
 
-    async def who(self, uid: int) -> str:
-        """Return the name of a user, asked anew for each who comes: names change."""
+    async def who(self, other: Peer) -> str:
+        """Return the name of who came, asked anew for each: names change."""
+        number = f"uid {other.uid}"
         try:
-            return await self._names.ask(f"uid {uid}", lambda: self._user(uid))
+            return await self._names.ask(number, lambda: self._name_of(other))
         except (TimeoutError, OSError):
-            return f"uid {uid}"
+            return number
 
     def arrived(self, client: _Client) -> None:
         """Remember a client."""
@@ -123,24 +130,29 @@ class _Client(Client):
     def __init__(self, server: ControlServer) -> None:
         super().__init__()
         self._server = server
-        self._who = "the control socket"
+        self._name: str | None = None
+        self._host = ""
         self._asking: asyncio.Task[None] | None = None
 
     def __str__(self) -> str:
-        return f"a client of {self._who}"
+        return f"a client of the {DOOR}, {self._who}"
+
+    @property
+    def _who(self) -> str:
+        name = self._name or "somebody"
+        return f"{name} from {self._host}" if self._host else name
 
     def _arrived(self) -> None:
         assert self._transport is not None
         self._server.arrived(self)
-        uid = peer.peer(self._transport.get_extra_info("socket")).uid
+        other = peer(self._transport.get_extra_info("socket"))
         # Nothing is done for somebody who has no name yet.
         self.hold()
-        self._asking = asyncio.create_task(self._ask(uid))
+        self._asking = asyncio.create_task(self._ask(other))
 
-    async def _ask(self, uid: int) -> None:
-        self._who = f"the control socket, uid {uid}"
+    async def _ask(self, other: Peer) -> None:
         try:
-            self._who = f"the control socket, {await self._server.who(uid)}"
+            self._name = await self._server.who(other)
         finally:
             self.resume()
 
@@ -155,14 +167,26 @@ class _Client(Client):
             self._refuse(f"not of the form '<number> <command>': {line[:80]!r}")
             return None
         body = body.strip()
+        if number == "0" and body.startswith("as "):
+            self._introduced(body.removeprefix("as "))
+            return None
         # By a ping, who waits for a long command asks whether we are there.
         if body != "ping":
             log.info(
-                "New command received: %.1000r (command_id=%s) from %s",
-                *(told(body), number, self._who),
+                "New command received: %.1000r (command_id=%s) from %s, %s",
+                *(told(body), number, self._who, DOOR),
             )
         sink = _JsonSink(self, int(number), self._server.name)
-        return self._server.dispatcher.give(body, sink, self._who, control=True)
+        dispatcher = self._server.dispatcher
+        return dispatcher.give(body, sink, self._who, door=DOOR, control=True)
+
+    def _introduced(self, said: str) -> None:
+        """Take what a client says of itself; it has no answer."""
+        try:
+            more = json.loads(said)
+            self._host = str(more.get("from", self._host))[:NAME_LIMIT]
+        except (ValueError, AttributeError):
+            log.warning("%s says what is not understood: %.80r", self, said)
 
     def _refuse(self, problem: str) -> None:
         sink = _JsonSink(self, 0, self._server.name)

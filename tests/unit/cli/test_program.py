@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,13 @@ class Program:
 
     def run(self, *words: str, given: str = "", **environment: str) -> Done:
         """Run the program to its end, with ``given`` on its standard input."""
+        words = (sys.executable, "-m", "fliswarm", *words)
+        return self.run_program(words, given, **environment)
+
+    def run_program(
+        self, words: Sequence[str], given: str = "", **environment: str
+    ) -> Done:
+        """Run any program in the same surroundings."""
         own = {
             key: value
             for key, value in os.environ.items()
@@ -46,7 +53,7 @@ class Program:
         own["OBSERVATORY"] = "APO"
         own["STATE_DIRECTORY"] = str(self.folder / "state")
         done = subprocess.run(
-            [sys.executable, "-m", "fliswarm", *words],
+            words,
             input=given,
             capture_output=True,
             text=True,
@@ -57,6 +64,10 @@ class Program:
         )
         assert "Traceback" not in done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def command(self, *words: str) -> list[str]:
+        """Return the words that run it with its configuration."""
+        return [sys.executable, "-m", "fliswarm", "-c", str(self.config), *words]
 
     def __call__(self, *words: str, given: str = "", **environment: str) -> Done:
         """Run it with its configuration."""

@@ -19,13 +19,15 @@ from tests.unit.support.wait import until
 class Observatory:
     """What runs, and what it should be; ``desired`` may be changed before a reload."""
 
-    def __init__(self, desired: Fleet, commands: str = "all") -> None:
+    def __init__(
+        self, desired: Fleet, commands: str = "all", state: Path | None = None
+    ) -> None:
         self.port = free_port()
         actor = ActorSettings(host="127.0.0.1", port=self.port, commands=commands)
         self.desired = replace(desired, actor=actor)
         self.engines: dict[str, MemoryEngine] = {}
         self.hosts: dict[str, MemoryHost] = {}
-        self.service = Service(lambda: self.desired, self._connect, self._reach)
+        self.service = Service(lambda: self.desired, self._connect, self._reach, state)
 
     def _connect(self, node: Node) -> MemoryEngine:
         return self.engines.setdefault(node.name, engine(node.name))
@@ -41,12 +43,14 @@ async def observatory(
     *,
     categories: Mapping[str, str] = {},
     commands: str = "all",
+    state: Path | None = None,
 ) -> AsyncIterator[Observatory]:
     """Run a controller of cameras that listen on these ports, by name of node.
 
-    Its users may give ``all`` commands, or those of the ``original`` alone.
+    Its users may give ``all`` commands, or those of the ``original`` alone; what it has
+    to know after a start is in ``state``.
     """
-    running = Observatory(fleet(ports, categories=categories), commands)
+    running = Observatory(fleet(ports, categories=categories), commands, state)
     task = asyncio.create_task(running.service.run(socket))
     try:
         control = running.service._control

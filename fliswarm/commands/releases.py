@@ -271,7 +271,10 @@ def _untouched(context: Context, way: Way, outcome: Outcome) -> str:
     touched = {*done, *outcome.back, *outcome.stuck, *outcome.failed}
     rest = [n.node.name for n in way.todo if n.node.name not in touched]
     kept = f"{named(done)} keep it; " if done else ""
-    return f"{kept}not touched: {named(rest)}"
+    went = {*outcome.back, *outcome.stuck, *done}
+    left = [name for name in outcome.failed if name not in went]
+    stay = f"left as they are: {named(left)}; " if left else ""
+    return f"{kept}{stay}not touched: {named(rest)}"
 
 
 async def _say_who_has_what(context: Context) -> None:

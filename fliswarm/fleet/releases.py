@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ class Releases:
         self.known = found or Known()
         self.unreadable = found is None
         self.under_way: str | None = None
+        self._writing = asyncio.Lock()
         self._trial: dict[str, Release] = {}
         self._pinned: tuple[Fleet, Fleet] | None = None
 
@@ -102,25 +103,31 @@ class Releases:
         finally:
             self._trial, self._pinned = {}, None
 
-    async def note(self, known: Known) -> None:
-        """Write down what is known from now on.
+    async def note(self, how: Callable[[Known], Known]) -> None:
+        """Write down what is known from now on, by what is known then.
 
         Raises
         ------
         StoreError
             When it cannot be written down; what was known before is known still.
         """
-        known = replace(known, releases=remembered(known))
-        if self._path is not None:
-            await asyncio.to_thread(store.write, self._path, asdict(known))
-        self.known, self._pinned, self.unreadable = known, None, False
+        async with self._writing:
+            known = how(self.known)
+            known = replace(known, releases=remembered(known))
+            if self._path is not None:
+                await asyncio.to_thread(store.write, self._path, asdict(known))
+            self.known, self._pinned, self.unreadable = known, None, False
 
     async def behind(self, name: str, reason: str | None) -> None:
         """Note why a node could not follow; nothing, that it is behind no more."""
-        rest = {n: why for n, why in self.known.behind.items() if n != name}
-        if reason is not None:
-            rest[name] = reason
-        await self.note(replace(self.known, behind=rest))
+
+        def noted(known: Known) -> Known:
+            rest = {n: why for n, why in known.behind.items() if n != name}
+            if reason is not None:
+                rest[name] = reason
+            return replace(known, behind=rest)
+
+        await self.note(noted)
 
 
 def _read(path: Path) -> Known | None:

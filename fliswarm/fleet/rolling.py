@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fliswarm.change import images
 from fliswarm.change.prepare import pull
@@ -116,24 +117,27 @@ class Rolling:
         )
         desired = self._fleet.desired
         configured = desired.image_reference
-        known = turns.begun(known, rollout, desired.nodes, configured)
+        begun = turns.begun(known, rollout, desired.nodes, configured)
         numbers = tuple(rollout.numbers)
         self._tell(
             facts.RolloutBegan(
                 node="", verb=verb, by=order.by, releases=numbers, nodes=names
             )
         )
+        await self._releases.note(lambda now: replace(begun, behind=now.behind))
         for number, turn in enumerate(rollout.turns):
-            rollout = replace(known.rollout or rollout, turn=number)
-            known = replace(known, rollout=rollout)
-            await self._releases.note(known)
+            rollout = replace(rollout, turn=number)
+            await self._releases.note(partial(turns.turning, rollout=rollout))
             failed = await self._turn(way, rollout, turn)
             if failed:
                 return await self._back(way, rollout, failed)
-            known = turns.turned(known, rollout, turn)
-            await self._releases.note(known)
-        known = turns.ended(known, known.rollout or rollout)
-        await self._releases.note(_marked(known, rollout, "done"))
+            rollout = replace(rollout, done=(*rollout.done, *turn))
+            await self._releases.note(
+                partial(turns.turned, rollout=rollout, names=turn)
+            )
+        await self._releases.note(
+            lambda now: _marked(turns.ended(now, rollout), rollout, "done")
+        )
         self._fleet.follow()
         self._tell(facts.RolloutEnded(node="", verb=verb))
         return Outcome()
@@ -212,9 +216,8 @@ class Rolling:
     ) -> Outcome:
         """Give nodes what they had before; return who has it."""
         names = turns.back(rollout, everything=self._order.everything)
-        known = self._releases.known
         # First what is wanted, so that who is cut off now goes back when it is here.
-        await self._releases.note(turns.going_back(known, rollout, names))
+        await self._releases.note(lambda now: turns.going_back(now, rollout, names))
         known = self._releases.known
         nodes = [live for live in way.todo if live.node.name in names]
         had = {n: known.release(rollout.before.get(n)) for n in names}
@@ -234,10 +237,12 @@ class Rolling:
                 self._tell(facts.WentBack(node=name, release=None))
         problem = "; ".join(map(str, failed.values()))
         outcome = f"failed at {turns.named(list(failed))}"
-        known = turns.gone_back(self._releases.known)
-        await self._releases.note(_marked(known, rollout, outcome))
+        await self._releases.note(
+            lambda now: _marked(turns.gone_back(now), rollout, outcome)
+        )
         self._tell(facts.RolloutEnded(node="", verb=rollout.verb, problem=problem))
-        return Outcome(failed, tuple(n for n in names if n not in stuck), stuck)
+        again = tuple(n for n in names if n in releases and n not in stuck)
+        return Outcome(failed, again, stuck)
 
 
 def _marked(known: Known, rollout: Rollout, outcome: str) -> Known:
@@ -245,6 +250,6 @@ def _marked(known: Known, rollout: Rollout, outcome: str) -> Known:
     for number in rollout.numbers:
         release = known.release(number)
         if release is not None:
-            outcome = outcome if rollout.verb == "update" else f"{outcome} (back)"
-            known, _ = turns.with_release(known, replace(release, outcome=outcome))
+            went = replace(release, outcome=f"{rollout.verb} {outcome}")
+            known, _ = turns.with_release(known, went)
     return known

@@ -133,11 +133,14 @@ def begun(
     return replace(known, releases=releases, wanted=had, rollout=rollout)
 
 
+def turning(known: Known, rollout: Rollout) -> Known:
+    """Return what is known when a turn is about to be begun."""
+    return replace(known, rollout=rollout)
+
+
 def turned(known: Known, rollout: Rollout, names: Iterable[str]) -> Known:
-    """Return what is known when nodes of a turn were judged good."""
-    good = tuple(names)
-    given = {name: rollout.targets[name] for name in good}
-    rollout = replace(rollout, done=(*rollout.done, *good))
+    """Return what is known when the nodes of a turn were judged good."""
+    given = {name: rollout.targets[name] for name in names}
     return replace(known, wanted={**known.wanted, **given}, rollout=rollout)
 
 
@@ -232,7 +235,13 @@ def goal(known: Known, number: int | None, names: Iterable[str]) -> dict[str, Re
         return dict.fromkeys(names, release)
     before = _before(known)
     found = {name: known.release(before.get(name)) for name in names}
-    return {name: release for name, release in found.items() if release is not None}
+    goals = {name: release for name, release in found.items() if release is not None}
+    if not goals:
+        raise UsageError(
+            "it is not known what these nodes had before; name a release, as in "
+            "fliswarm rollback 1"
+        )
+    return goals
 
 
 def _before(known: Known) -> Mapping[str, int]:

@@ -466,3 +466,33 @@ async def test_no_engine_answers(tmp_path: Path) -> None:
             done = await site.give(verb)
             assert (done.code, done.exit_code) == ("f", 4)
         assert not (tmp_path / "releases.json").exists()
+
+
+async def test_a_node_that_had_nothing_keeps_what_does_not_come_up(
+    tmp_path: Path,
+) -> None:
+    """It is there to be looked at; there is nothing to go back to."""
+    async with releasing(tmp_path, 2, answer=2) as site:
+        assert (await site.give("remove -n gfa1")).code == ":"
+        site.computer("gfa1").silent.add(TWO.id)
+        site.publish(TWO)
+        done = await site.give(f"update {QUICK}")
+        assert (done.code, done.exit_code) == ("f", 4)
+        assert "left as they are: gfa1; not touched: gfa2" in done.text
+        assert site.has == {"gfa1": "two", "gfa2": "one"}
+        assert "The fleet is mixed" in (await site.give("status --detail")).text
+
+
+async def test_a_way_back_that_nobody_knows(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        for computer in site.computers.values():
+            # An image that was loaded by hand.
+            daemon = computer.daemon
+            for name, image in daemon.images.items():
+                daemon.images[name] = replace(image, digest=None)
+        site.publish(TWO)
+        assert (await site.give(f"update {QUICK}")).code == ":"
+        said = await site.give("rollback")
+        assert (said.code, said.exit_code) == ("f", 2)
+        assert "it is not known what these nodes had before" in said.text
+        assert site.has == everywhere("two", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ class Moments:
         fleet = site.fleet
         note, begin = fleet.releases.note, fleet.journal.begin
 
-        async def noting(known: Known) -> None:
+        async def noting(how: Callable[[Known], Known]) -> None:
             self.meet("note")
-            await note(known)
+            await note(how)
             self.meet("noted")
 
         async def beginning(*words):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202

@@ -350,6 +350,39 @@ async def test_what_is_alive_is_stopped_before_it_is_removed(
     assert not bench.engine.has(before)
 
 
+async def test_all_old_containers_make_way(bench: Bench) -> None:
+    await bench.apply()
+    (own,) = (await bench.engine.observe(bench.wanted)).containers
+    other = replace(own, id="f" * 64, name="flicamera-gfa1-before")
+    bench.engine.daemon.containers[other.id] = other
+    bench.engine.calls.clear()
+    assert await bench.apply(force=True) is True
+    run = bench.acts.index("run flicamera-gfa1")
+    assert bench.acts[:run].count("stop 5") == 2
+    assert bench.acts[run:].count("remove") == 2
+    assert await bench.containers() == {"flicamera-gfa1": True}
+
+
+async def test_a_container_that_is_gone_is_not_waited_for(bench: Bench) -> None:
+    def lose(call: str) -> None:
+        if call == "done: run flicamera-gfa1":
+            bench.engine.daemon.containers.clear()
+
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    bench.engine.on_call = lose
+    with pytest.raises(FliswarmError, match="gfa1: the container is gone"):
+        await bench.apply()
+
+
+async def test_an_engine_is_asked_whether_it_is_there_before_a_pull(
+    bench: Bench,
+) -> None:
+    """A pull has no limit as long as it goes on; a dead engine has a short one."""
+    await bench.apply()
+    assert bench.engine.calls.index("ping") < bench.engine.calls.index(f"pull {IMAGE}")
+
+
 async def test_a_container_that_cannot_be_stopped_keeps_its_name() -> None:
     twin = Stubborn("gfa1", registry={IMAGE: PULLED})
     await failing(twin, "gfa1: cannot stop; the previous container runs again")
@@ -457,6 +490,21 @@ async def test_a_reboot_waits_for_the_camera(bench: Bench) -> None:
     assert bench.camera.connections == connections + 1
 
 
+async def test_a_reboot_waits_for_a_new_start(bench: Bench) -> None:
+    """A computer that goes down slowly answers for a while, and is no new one."""
+    await bench.apply()
+    asked: list[str] = []
+
+    class Slow(MemoryHost):
+        async def mark(self) -> str:
+            asked.append("1" if len(asked) < 4 else "2")
+            return asked[-1]
+
+    bench.live._host = Slow("gfa1")
+    assert await bench.live.reboot(bench.wanted, ignore, LIMIT, hard=False) is True
+    assert asked == ["1", "1", "1", "1", "2"]
+
+
 async def test_a_reboot_of_a_host_that_does_not_answer(bench: Bench) -> None:
     bench.host.up = False
     with pytest.raises(HostError, match=r"gfa1: .*does not answer"):
@@ -520,6 +568,23 @@ async def test_a_power_cycle(bench: Bench) -> None:
     bench.host.up = False
     assert await bench.live.reboot(bench.wanted, ignore, 10, hard=True) is True
     assert bench.power.switched == [False, True]
+
+
+async def test_a_computer_is_without_power_for_a_while(bench: Bench) -> None:
+    """Its capacitors keep it alive over a pause that is too short."""
+    await bench.apply()
+    bench.live._patience = replace(PATIENCE, power=0.2)
+    switch, loop = bench.power.switch, asyncio.get_running_loop()
+    at: list[float] = []
+
+    async def timed(node: Node, *, on: bool) -> None:
+        at.append(loop.time())
+        await switch(node, on=on)
+
+    bench.power.switch = timed  # type: ignore[method-assign]
+    await bench.live.reboot(bench.wanted, ignore, LIMIT, hard=True)
+    off, on = at
+    assert on - off >= 0.2
 
 
 async def test_a_power_switch_that_switches_nothing_is_found_out(bench: Bench) -> None:

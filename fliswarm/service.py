@@ -23,12 +23,10 @@ from fliswarm.host import Reach
 from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet, facts
+from fliswarm.model.desired import AT_START
 from fliswarm.model.facts import Fact
 
 log = logging.getLogger(__name__)
-
-AT_START = ("actor", "control_socket", "ping_timeout")
-"""What a controller takes from its file once, when it starts."""
 
 STATUS_PERIOD = 300.0
 """Seconds between two reports to all users, as the telescope's displays expect them."""

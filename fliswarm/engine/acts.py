@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import partial
 
 from fliswarm.engine import answers, sdk
@@ -14,6 +15,7 @@ from fliswarm.model import (
     LABEL_NODE,
     LABEL_SPEC,
     ContainerSpec,
+    EngineInfo,
     Observation,
     Volume,
 )
@@ -41,6 +43,13 @@ def observe(api: Client, wanted: ContainerSpec, image: bool) -> Observation:
     volumes = api.volumes(filters=labels) if image or wanted.volumes else {}
     found = api.image(wanted.image) if image else None
     return answers.observation(wanted, containers, volumes, found)
+
+
+def info(api: Client) -> EngineInfo:
+    """See `Engine.info`."""
+    before = time.time()
+    said = api.info()
+    return answers.info(said, api.newest, before, time.time())
 
 
 def create_volume(api: Client, volume: Volume, node: str) -> None:

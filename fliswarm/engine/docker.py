@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from http.client import HTTPException
@@ -29,7 +29,9 @@ from fliswarm.errors import (
     ImageUnavailableError,
 )
 from fliswarm.model import (
+    ContainerDetail,
     ContainerSpec,
+    EngineInfo,
     Node,
     Observation,
     Pulled,
@@ -114,6 +116,10 @@ class DockerEngine:
         """See `Engine.identity`."""
         return await self._call(LOOK_LIMIT, lambda api: str(api.info()["ID"]))
 
+    async def info(self) -> EngineInfo:
+        """See `Engine.info`."""
+        return await self._call(LOOK_LIMIT, acts.info)
+
     async def digest(self, image: str) -> str | None:
         """See `Engine.digest`."""
         if "@" in image:
@@ -193,6 +199,24 @@ class DockerEngine:
                 "its log goes where it cannot be read from here, by the log driver "
                 f"of the node's engine ({error.problem})",
             ) from error
+        return output.decode("utf-8", "replace")
+
+    async def detail(self, container: str) -> ContainerDetail:
+        """See `Engine.detail`."""
+        return await self._call(
+            LOOK_LIMIT, lambda api: answers.detail(api.inspect_container(container))
+        )
+
+    async def execute(self, container: str, words: Sequence[str], limit: float) -> str:
+        """See `Engine.execute`."""
+        try:
+            output = await self._ask(
+                limit, lambda api, _: api.execute(container, words)
+            )
+        except TimeoutError:
+            raise EngineError(
+                self._node.name, f"{words[0]} in the container did not end in time"
+            ) from None
         return output.decode("utf-8", "replace")
 
     def close(self) -> None:

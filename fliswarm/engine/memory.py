@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,7 +16,9 @@ from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
     Container,
+    ContainerDetail,
     ContainerSpec,
+    EngineInfo,
     Image,
     Observation,
     Pulled,
@@ -40,13 +42,19 @@ ALIVE = ("running", "paused", "restarting")
 
 
 class MemoryDaemon:
-    """What one Docker Engine has, whoever asks: containers, images, volumes of ours."""
+    """What one Docker Engine has, whoever asks: containers, images, volumes of ours.
+
+    ``programs`` returns what a program in a container prints.
+    """
 
     def __init__(self) -> None:
         self.containers: dict[str, Container] = {}
         self.images: dict[str, Image] = {}
         self.volumes: set[str] = set()
         self.logs: dict[str, str] = {}
+        self.info = EngineInfo("24.0", "1.43", "overlay2", live_restore=True)
+        self.details: dict[str, ContainerDetail] = {}
+        self.programs: Callable[[Sequence[str]], str] = " ".join
         self.identity = str(uuid.uuid4())
         self._ids = itertools.count(1)
 
@@ -130,6 +138,11 @@ class MemoryEngine:
         """See `Engine.identity`."""
         self._begin("identity")
         return self.daemon.identity
+
+    async def info(self) -> EngineInfo:
+        """See `Engine.info`."""
+        self._begin("info")
+        return self.daemon.info
 
     async def digest(self, image: str) -> str | None:
         """See `Engine.digest`."""
@@ -227,6 +240,19 @@ class MemoryEngine:
         self._get(container)
         log = self.daemon.logs.get(container, "").splitlines(keepends=True)
         return "".join(log[-lines:])
+
+    async def detail(self, container: str) -> ContainerDetail:
+        """See `Engine.detail`."""
+        self._begin("detail")
+        self._get(container)
+        return self.daemon.details.get(container, ContainerDetail())
+
+    async def execute(self, container: str, words: Sequence[str], limit: float) -> str:
+        """See `Engine.execute`."""
+        self._begin("execute")
+        if self._get(container).state != "running":
+            raise EngineError(self.node, f"container {container[:12]} is not running")
+        return self.daemon.programs(words)
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from fliswarm.model import (
+    ContainerDetail,
     ContainerSpec,
+    EngineInfo,
     Node,
     Observation,
     Pulled,
@@ -52,6 +54,9 @@ class Engine(Protocol):
 
     async def identity(self) -> str:
         """Return what the engine calls itself, whatever its address is."""
+
+    async def info(self) -> EngineInfo:
+        """Return what the engine says of itself, and of its computer's clock."""
 
     async def digest(self, image: str) -> str | None:
         """Return the digest that a registry has for an image's name at this moment.
@@ -103,6 +108,28 @@ class Engine(Protocol):
 
     async def logs(self, container: str, lines: int) -> str:
         """Return the last lines that a container, by id, has printed."""
+
+    async def detail(self, container: str) -> ContainerDetail:
+        """Return what is known of one container, by id, and is in no list."""
+
+    async def execute(self, container: str, words: Sequence[str], limit: float) -> str:
+        """Run a program in a container, by id; return all that it prints.
+
+        Parameters
+        ----------
+        container
+            It has to run.
+        words
+            The program and its words, which no shell reads.
+        limit
+            Seconds for the program to end. One that does not is left to itself.
+
+        Raises
+        ------
+        fliswarm.errors.EngineError
+            When no such container runs, or the program did not end in time. Why
+            there is no such program is among what is printed.
+        """
 
     def close(self) -> None:
         """Give back what the engine's client holds."""

@@ -337,14 +337,10 @@ class LiveNode:
             finally:
                 tell(ended)
 
+    def world(self, wanted: ContainerSpec) -> World:
+        """Return what can be asked of the node, by who tells nobody."""
+        return self._world(wanted, lambda _: None)
+
     def _world(self, wanted: ContainerSpec, tell: Tell) -> World:
-        return World(
-            self.node,
-            wanted,
-            self._engine,
-            self.link,
-            self._host,
-            self._power,
-            self._patience,
-            tell,
-        )
+        parts = (self._engine, self.link, self._host, self._power, self._patience)
+        return World(self.node, wanted, *parts, tell)

@@ -15,6 +15,8 @@ from fliswarm.model.desired import (
 )
 from fliswarm.model.observed import (
     Container,
+    ContainerDetail,
+    EngineInfo,
     Image,
     NodeStatus,
     Observation,
@@ -28,7 +30,9 @@ __all__ = [
     "LABEL_SPEC",
     "ActorSettings",
     "Container",
+    "ContainerDetail",
     "ContainerSpec",
+    "EngineInfo",
     "Fleet",
     "Image",
     "Limits",

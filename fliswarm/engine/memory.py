@@ -54,13 +54,17 @@ class MemoryDaemon:
         self.logs: dict[str, str] = {}
         self.info = EngineInfo("24.0", "1.43", "overlay2", live_restore=True)
         self.details: dict[str, ContainerDetail] = {}
-        self.programs: Callable[[Sequence[str]], str] = " ".join
+        self.programs: Callable[[Sequence[str]], str] = _echo
         self.identity = str(uuid.uuid4())
         self._ids = itertools.count(1)
 
     def new_id(self) -> str:
         """Return an id that no container has had."""
         return f"{next(self._ids):064x}"
+
+
+def _echo(words: Sequence[str]) -> str:
+    return f"{' '.join(words[1:])}\n"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What is wrong with a node's camera, and around it in its container: signs to verdicts, pure."""
+"""What is wrong with a camera, and in its container: signs to verdicts, pure."""
 
 from __future__ import annotations
 

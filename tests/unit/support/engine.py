@@ -6,8 +6,10 @@ import asyncio
 import itertools
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -51,6 +53,16 @@ async def _gone(reader: asyncio.StreamReader) -> None:
         await asyncio.sleep(0.005)
 
 
+async def _tell(
+    process: asyncio.subprocess.Process, writer: asyncio.StreamWriter
+) -> None:
+    """Pass on what a program prints, in an engine's frames."""
+    assert process.stdout is not None
+    while part := await process.stdout.read(16):
+        writer.write(b"\x01\0\0\0" + len(part).to_bytes(4, "big") + part)
+    await process.wait()
+
+
 class FakeEngine:
     """The engine of one node, with the registry that it pulls from.
 
@@ -66,6 +78,14 @@ class FakeEngine:
         Answers in the place of the engine, when it returns something.
     steps
         What a pull says before its end: an event, or an event to wait for.
+    about
+        What it says of itself, beside who it is; ``ahead`` are the seconds by which its
+        clock is wrong.
+    details
+        What a container is inspected as, by its id, in the place of what is usual.
+    programs
+        The words of the program that is run on this computer when a program is to be
+        run in a container, by the words that are asked for.
     held
         Requests that are answered when their event is set, by their paths.
     asked
@@ -83,6 +103,15 @@ class FakeEngine:
         self.registry: dict[str, Image] = {}
         self.problem: str | None = None
         self.log_driver = "json-file"
+        self.about: dict[str, Any] = {
+            "ServerVersion": "25.0",
+            "Driver": "overlay2",
+            "LiveRestoreEnabled": True,
+        }
+        self.ahead = 0.0
+        self.details: dict[str, dict[str, Any]] = {}
+        self.programs: Callable[[list[str]], list[str]] = list
+        self._execs: dict[str, list[str]] = {}
         self.oldest, self.newest = (1, 24), (1, 44)
         self.instead: Callable[[str, str], Answer | None] = lambda *_: None
         self.steps: list[Mapping[str, Any] | asyncio.Event] = []
@@ -103,10 +132,14 @@ class FakeEngine:
         return not self._under_way
 
     @asynccontextmanager
-    async def listening(self, path: Path | None = None) -> AsyncIterator[FakeEngine]:
+    async def listening(
+        self, path: Path | None = None, context: ssl.SSLContext | None = None
+    ) -> AsyncIterator[FakeEngine]:
         """Serve, on a socket or on the port it had before if there was one."""
         if path is None:
-            server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            server = await asyncio.start_server(
+                self._serve, "127.0.0.1", self.port, ssl=context
+            )
             self.port = server.sockets[0].getsockname()[1]
         else:
             server = await asyncio.start_unix_server(self._serve, path)
@@ -166,12 +199,39 @@ class FakeEngine:
             if name in self.registry and self.problem is None:
                 self.images[name] = self.registry[name]
             return True
+        if path.startswith("exec/") and status == 200:
+            assert isinstance(content, list)
+            await self._execute(writer, reader, self.programs(content))
+            return False
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(data)
         head = b"HTTP/1.1 %d -\r\nContent-Type: application/json\r\n" % status
         writer.write(head + length + b"\r\n" + (data if length else b""))
         await writer.drain()
         return True
+
+    async def _execute(
+        self,
+        writer: asyncio.StreamWriter,
+        reader: asyncio.StreamReader,
+        words: list[str],
+    ) -> None:
+        """Run a program, and tell in an engine's frames what it prints."""
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
+        writer.write(head.encode())
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told = asyncio.create_task(_tell(process, writer))
+        gone = asyncio.create_task(_gone(reader))
+        await asyncio.wait({told, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not told.done():
+            process.kill()
+        await asyncio.wait({told, gone})
 
     async def _pull(
         self,
@@ -233,7 +293,16 @@ class FakeEngine:
             case "GET", ["version"]:
                 return 200, {"ApiVersion": "{}.{}".format(*self.newest)}
             case "GET", ["info"]:
-                return 200, {"ID": str(id(self)), "LoggingDriver": self.log_driver}
+                there = datetime.now(UTC) + timedelta(seconds=self.ahead)
+                return 200, {
+                    "ID": str(id(self)),
+                    "LoggingDriver": self.log_driver,
+                    # As Go writes it, to a billionth of a second.
+                    "SystemTime": f"{there:%Y-%m-%dT%H:%M:%S.%f}123Z",
+                    **self.about,
+                }
+            case "POST", ["exec", number, "start"] if number in self._execs:
+                return 200, self._execs.pop(number)
             case _, ["containers", *rest]:
                 return self._containers(method, rest, query, body)
             case _, ["volumes", *rest]:
@@ -284,11 +353,18 @@ class FakeEngine:
             raise RefusalError(404, f"No such container: {rest[0]}")
         match method, rest[1:]:
             case "GET", ["json"]:
-                return 200, {
+                usual = {
                     "Id": found["Id"],
                     "Config": {"Tty": True},
                     "State": {"Status": found["State"]},
                 }
+                return 200, {**usual, **self.details.get(found["Id"], {})}
+            case "POST", ["exec"]:
+                if found["State"] != "running":
+                    raise RefusalError(409, f"container {rest[0]} is not running")
+                number = f"{next(self._ids):064x}"
+                self._execs[number] = body["Cmd"]
+                return 201, {"Id": number}
             case "DELETE", []:
                 del self.containers[found["Id"]]
             case "POST", ["rename"]:

@@ -71,7 +71,11 @@ CHECKS = (
     Check("disk", camera_checks.disk, ("container",)),
     Check("usb", camera_checks.usb, ("container",)),
     Check("identity", camera_checks.identity, ("container",)),
-    Check("link", camera_checks.link, ("container", "restarts", "identity", "mounts")),
+    Check(
+        "link",
+        camera_checks.link,
+        ("host", "container", "restarts", "identity", "mounts"),
+    ),
     Check("camera", camera_checks.answer, ("link", "usb", "mounts")),
     Check("temperature", camera_checks.temperature, ("camera", "usb")),
 )

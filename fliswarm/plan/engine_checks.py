@@ -128,7 +128,8 @@ def engine(signs: NodeSigns, manager: ManagerSigns) -> Verdict:
     if away is None and signs.engine_problem is None:
         return unknown()
     problem = signs.engine_problem or (away.problem if away else "")
-    if "certificate" in problem and _spent(manager):
+    ours = "certificate" in problem or "docker-tls" in problem
+    if ours and _spent(manager):
         return unknown("the controller's own certificate does not serve")
     cause = next((cause for cause in CAUSES if cause.part in problem), None)
     if cause is None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,6 +125,11 @@ class Computer:
             context.load_cert_chain(*self.tls)
         await self.stack.enter_async_context(self.engine.listening(context=context))
 
+    async def stop_engine(self) -> None:
+        """End its engine, which lets its clients go."""
+        self.engine.hang_up()
+        await self.stack.aclose()
+
     async def stop(self) -> None:
         """End all of it."""
         self.ssh.close()
@@ -174,6 +179,28 @@ async def _greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
+class Void:
+    """A port that answers nothing, as that of a computer which is off.
+
+    Its system takes no connection beyond those that wait for somebody to accept them.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        listener = self._stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        self.port = listener.getsockname()[1]
+        for _ in range(4):
+            one = self._stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", self.port))
+
+    def close(self) -> None:
+        """Give back the port."""
+        self._stack.close()
+
+
 class Clinic:
     """The site; ``fleet`` runs once it is launched.
 
@@ -195,6 +222,7 @@ class Clinic:
         self.tls: TlsFiles | None = None
         self.change: Callable[[Fleet], Fleet] = lambda fleet: fleet
         self.hub_problem: str | None = None
+        self.void = Void()
 
     def __getitem__(self, name: str) -> Computer:
         return self.computers[name]
@@ -283,6 +311,14 @@ class Clinic:
             await self.fleet.close()
         for one in self.computers.values():
             await one.stop()
+        self.void.close()
+
+    async def reconfigure(self, change: Callable[[Fleet], Fleet]) -> None:
+        """Let the controller read another configuration, and forget the former."""
+        self.change = change
+        await self.service.reload()
+        for leaving in self.fleet.leavings:
+            await self.fleet.forget(leaving)
 
     async def consult(self) -> list[Finding]:
         """Return all that a doctor finds."""
@@ -315,10 +351,3 @@ async def clinic(
             yield site
         finally:
             await site.close()
-
-
-def elsewhere(node: Node, **changes: object) -> Node:
-    """Return a node with other values."""
-    return replace(node, **changes)  # type: ignore[arg-type]
-
-

@@ -118,7 +118,7 @@ class FakeEngine:
         self.held: dict[str, asyncio.Event] = {}
         self.asked: list[tuple[str, str]] = []
         self.begun = 0
-        self._under_way = 0
+        self._under_way: set[asyncio.StreamWriter] = set()
         self._ids = itertools.count(1)
 
     @property
@@ -130,6 +130,11 @@ class FakeEngine:
     def idle(self) -> bool:
         """Whether nobody is connected."""
         return not self._under_way
+
+    def hang_up(self) -> None:
+        """Break all connections."""
+        for writer in self._under_way:
+            writer.close()
 
     @asynccontextmanager
     async def listening(
@@ -153,7 +158,7 @@ class FakeEngine:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.begun += 1
-        self._under_way += 1
+        self._under_way.add(writer)
         try:
             while request := await reader.readline():
                 method, target, _ = request.decode().split(" ", 2)
@@ -169,7 +174,7 @@ class FakeEngine:
             pass
         finally:
             writer.close()
-            self._under_way -= 1
+            self._under_way.discard(writer)
 
     async def _one(
         self,
@@ -217,7 +222,9 @@ class FakeEngine:
         words: list[str],
     ) -> None:
         """Run a program, and tell in an engine's frames what it prints."""
-        head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
+        head = (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
+        )
         writer.write(head.encode())
         process = await asyncio.create_subprocess_exec(
             *words,

@@ -46,6 +46,9 @@ class Check(NamedTuple):
     alike: int = 0
 
 
+LINK = ("name", "host", "container", "restarts", "identity", "mounts")
+"""What a link to a camera stands on."""
+
 CHECKS = (
     Check("name", host_checks.name, alike=1),
     Check("host", host_checks.host, ("name",), alike=3),
@@ -71,11 +74,7 @@ CHECKS = (
     Check("disk", camera_checks.disk, ("container",)),
     Check("usb", camera_checks.usb, ("container",)),
     Check("identity", camera_checks.identity, ("container",)),
-    Check(
-        "link",
-        camera_checks.link,
-        ("host", "container", "restarts", "identity", "mounts"),
-    ),
+    Check("link", camera_checks.link, LINK),
     Check("camera", camera_checks.answer, ("link", "usb", "mounts")),
     Check("temperature", camera_checks.temperature, ("camera", "usb")),
 )

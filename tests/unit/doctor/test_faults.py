@@ -1,4 +1,4 @@
-"""Each fault is found under its name, with its remedy, and nothing is said beside it."""
+"""Each fault is found under its name with its remedy, and nothing is said beside."""
 
 from __future__ import annotations
 
@@ -207,6 +207,11 @@ def _left_over(site: Clinic) -> None:
     labels = {LABEL_NODE: "gfa9", LABEL_SPEC: ours["Labels"][LABEL_SPEC]}
     other = {**ours, "Id": "e" * 64, "Names": ["/flicamera-gfa9"], "Labels": labels}
     engine.containers["e" * 64] = {**other, "State": "exited"}
+
+
+def _device_is_a_folder(site: Clinic) -> None:
+    site["gfa2"].device.unlink()
+    site["gfa2"].device.mkdir()
 
 
 async def _other_limits(site: Clinic) -> None:
@@ -642,7 +647,7 @@ CAMERAS = (
     Fault(
         "device may not be opened",
         # Root may open any file but a folder.
-        lambda site: (site["gfa2"].device.unlink(), site["gfa2"].device.mkdir()),
+        _device_is_a_folder,
         ("gfa2 usb",),
         "fliswarm provision --limit gfa2",
         "cannot be opened",

@@ -134,7 +134,7 @@ class FakeEngine:
     def hang_up(self) -> None:
         """Break all connections."""
         for writer in self._under_way:
-            writer.close()
+            writer.transport.abort()
 
     @asynccontextmanager
     async def listening(
@@ -222,10 +222,8 @@ class FakeEngine:
         words: list[str],
     ) -> None:
         """Run a program, and tell in an engine's frames what it prints."""
-        head = (
-            "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
-        )
-        writer.write(head.encode())
+        kind = "application/vnd.docker.raw-stream"
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
         process = await asyncio.create_subprocess_exec(
             *words,
             stdin=asyncio.subprocess.DEVNULL,

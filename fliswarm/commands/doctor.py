@@ -23,7 +23,7 @@ async def doctor(
     *,
     every: bool,
 ) -> None:
-    """Finds what is wrong with the fleet, and tells the remedy."""
+    """Finds what is wrong, and tells the remedy."""
     call, hub = context.call, context.site.hub
     nodes = context.fleet.select(names, category, exclude, disabled=True)
     problem = None if hub is None or hub.up else hub.problem

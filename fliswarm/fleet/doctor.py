@@ -19,7 +19,7 @@ from fliswarm.engine import registry, tls
 from fliswarm.errors import FliswarmError, StoreError
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.fleet.node import LiveNode
-from fliswarm.fleet.visit import ANSWER_LIMIT, Visit, ask_all
+from fliswarm.fleet.visit import TIMES, Times, Visit, ask_all
 from fliswarm.model import TlsFiles
 from fliswarm.model.signs import Finding, ManagerSigns, NodeSigns, Space
 from fliswarm.plan import checks
@@ -37,6 +37,7 @@ async def examine(
     nodes: Sequence[LiveNode],
     stale: Callable[[], list[str]],
     hub_problem: str | None = None,
+    times: Times = TIMES,
 ) -> list[Finding]:
     """Return what every check of the manager and of nodes comes to, in order.
 
@@ -48,11 +49,13 @@ async def examine(
         Returns what is not as the configuration's file has it; it reads files.
     hub_problem
         Why Tron is not connected, where it should be.
+    times
+        How long is waited for answers.
     """
     logs_in = len(nodes) <= LOGINS
-    visits = [Visit(fleet, live, logs_in=logs_in) for live in nodes]
+    visits = [Visit(fleet, live, times, logs_in=logs_in) for live in nodes]
     manager, *signs = await asyncio.gather(
-        _Manager(fleet, stale, hub_problem).signs(), *(v.signs() for v in visits)
+        _Manager(fleet, stale, hub_problem, times).signs(), *(v.signs() for v in visits)
     )
     assert isinstance(manager, ManagerSigns)
     return checks.examine(manager, [s for s in signs if isinstance(s, NodeSigns)])
@@ -66,8 +69,10 @@ class _Manager:
         fleet: LiveFleet,
         stale: Callable[[], list[str]],
         hub_problem: str | None,
+        times: Times,
     ) -> None:
         self._fleet = fleet
+        self._times = times
         self._stale = stale
         desired, journal = fleet.desired, fleet.journal
         cut_off = {
@@ -93,9 +98,8 @@ class _Manager:
 
     async def signs(self) -> ManagerSigns:
         """Return what is seen of the manager."""
-        await ask_all(
-            "manager", self._file(), self._state(), self._certificate(), self._images()
-        )
+        questions = (self._file(), self._state(), self._certificate(), self._images())
+        await ask_all("manager", self._times.whole, *questions)
         return self._signs
 
     async def _file(self) -> None:
@@ -131,7 +135,8 @@ class _Manager:
     async def _images(self) -> None:
         desired = self._fleet.desired
         if desired.registry is not None:
-            found = await registry.look(desired.registry, desired.image, ANSWER_LIMIT)
+            limit = self._times.answer
+            found = await registry.look(desired.registry, desired.image, limit)
             self._note(registry=found)
 
 

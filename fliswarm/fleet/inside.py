@@ -14,9 +14,9 @@ USB_FILES = "/dev/bus/usb"
 FLI_VENDOR = "0f18"
 """The number of Finger Lakes Instrumentation among the makers of USB devices."""
 
-PATIENCE = "1.5"
-"""Seconds for a folder to say how full it is. A dead server of one that is mounted
-`hard` holds whoever asks for ever, but for a kill."""
+SHARE = 0.6
+"""Part of the time for the program in which a folder has to say how full it is. A dead
+server of one that is mounted `hard` holds whoever asks for ever, but for a kill."""
 
 KILLED = (124, 137, 143)
 """How ``timeout`` says, from one system to another, that it had to kill."""
@@ -61,15 +61,17 @@ echo end
 programs ``stat`` and ``timeout`` of GNU or of busybox."""
 
 
-def words(volumes: Sequence[str]) -> list[str]:
+def words(volumes: Sequence[str], patience: float) -> list[str]:
     """Return the program and its words.
 
     Parameters
     ----------
     volumes
         The mount points of the volumes.
+    patience
+        Seconds for each of them to answer.
     """
-    settings = [PATIENCE, USB_DEVICES, USB_FILES, FLI_VENDOR]
+    settings = [f"{patience:g}", USB_DEVICES, USB_FILES, FLI_VENDOR]
     return ["sh", "-c", PROGRAM, "sh", *settings, "/", *volumes]
 
 

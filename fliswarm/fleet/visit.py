@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fliswarm.camera import Reply
@@ -26,27 +26,34 @@ from fliswarm.plan.container_checks import current
 
 log = logging.getLogger(__name__)
 
-LIMIT = 4.5
-"""Seconds for all that is asked of one computer: somebody waits for the answer."""
 
-ENGINE_LIMIT = 3.5
-"""Seconds for an engine to say who it is; the rest is asked only then."""
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long is waited for answers, in seconds: somebody waits for all of them.
 
-ANSWER_LIMIT = 2.5
-"""Seconds for a registry, a camera or a program in a container to answer."""
+    ``whole`` is for one computer; ``engine`` for its engine to say who it is, as the
+    rest is asked only then; ``answer`` for a registry, a camera, or a program in a
+    container; ``dial`` for a computer to accept a connection, and for a name to be
+    found; ``link`` for a link that is down to come up, as after a moment's break.
+    """
 
-DIAL_LIMIT = 2.0
-"""Seconds for a computer to accept a connection, and for a name to be found."""
+    whole: float = 4.5
+    engine: float = 3.5
+    answer: float = 2.5
+    dial: float = 2.0
+    link: float = 1.0
 
-LINK_LIMIT = 1.0
-"""Seconds for a link that is down to come up, as after a moment's break."""
+
+TIMES = Times()
 
 
-async def ask_all(who: str, *questions: Coroutine[Any, Any, None]) -> None:
+async def ask_all(
+    who: str, limit: float, *questions: Coroutine[Any, Any, None]
+) -> None:
     """Ask questions beside each other, for a while; each notes its own answer."""
     tasks = [asyncio.create_task(question) for question in questions]
     try:
-        await asyncio.wait(tasks, timeout=LIMIT)
+        await asyncio.wait(tasks, timeout=limit)
     finally:
         for task in tasks:
             task.cancel()
@@ -60,12 +67,15 @@ async def ask_all(who: str, *questions: Coroutine[Any, Any, None]) -> None:
 class Visit:
     """Looks at one node."""
 
-    def __init__(self, fleet: LiveFleet, live: LiveNode, *, logs_in: bool) -> None:
+    def __init__(
+        self, fleet: LiveFleet, live: LiveNode, times: Times, *, logs_in: bool
+    ) -> None:
         node, desired = live.node, fleet.desired
         wanted = desired.container(node)
         self._world = live.world(wanted)
         self._link = live.link
         self._logs_in = logs_in
+        self._times = times
         standing = fleet.roster.standing(node.name)
         cut_off = fleet.board.state(node.name).unfinished
         unfinished = None
@@ -96,17 +106,18 @@ class Visit:
         if self._signs.enabled:
             login = [self._login()] if self._logs_in else []
             questions = (self._name(), self._host(), self._engine(), self._camera())
-            await ask_all(self._signs.node.name, *questions, *login)
+            who, limit = self._signs.node.name, self._times.whole
+            await ask_all(who, limit, *questions, *login)
         return self._signs
 
     async def _name(self) -> None:
         host, loop = self._signs.node.host, asyncio.get_running_loop()
         try:
             with dialling(host):
-                async with asyncio.timeout(DIAL_LIMIT):
+                async with asyncio.timeout(self._times.dial):
                     await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except TimeoutError:
-            problem = f"no name server answers in {DIAL_LIMIT:g} s"
+            problem = f"no name server answers in {self._times.dial:g} s"
             self._note(name_problem=problem, nobody_to_ask=True)
         except OSError as error:
             again = error.errno == socket.EAI_AGAIN
@@ -115,7 +126,7 @@ class Visit:
     async def _host(self) -> None:
         node = self._signs.node
         try:
-            writer = await dial(node.host, node.ssh_port, DIAL_LIMIT)
+            writer = await dial(node.host, node.ssh_port, self._times.dial)
             writer.transport.abort()
         except ConnectionRefusedError:
             self._note(ssh_alive=True)
@@ -126,7 +137,7 @@ class Visit:
 
     async def _login(self) -> None:
         try:
-            async with asyncio.timeout(ENGINE_LIMIT):
+            async with asyncio.timeout(self._times.engine):
                 await self._world.host.mark()
             self._note(ssh_problem="", ssh_alive=True)
         except HostError as error:
@@ -134,7 +145,7 @@ class Visit:
         except TimeoutError:
             # One that has taken a connection may have much to do.
             if not self._signs.ssh_alive:
-                text = f"ssh does not answer in {ENGINE_LIMIT:g} s"
+                text = f"ssh does not answer in {self._times.engine:g} s"
                 self._note(ssh_problem=text)
 
     # The engine
@@ -142,10 +153,10 @@ class Visit:
     async def _engine(self) -> None:
         node, engine = self._signs.node, self._world.engine
         try:
-            async with asyncio.timeout(ENGINE_LIMIT):
+            async with asyncio.timeout(self._times.engine):
                 self._note(engine=await engine.info())
         except TimeoutError:
-            problem = f"{node.engine} did not answer in {ENGINE_LIMIT:g} s"
+            problem = f"{node.engine} did not answer in {self._times.engine:g} s"
             self._note(engine_away=Away(problem, host_alive=True))
             return
         except EngineUnreachableError as error:
@@ -160,7 +171,7 @@ class Visit:
 
     async def _registry(self) -> None:
         try:
-            async with asyncio.timeout(ANSWER_LIMIT):
+            async with asyncio.timeout(self._times.answer):
                 digest = await self._world.engine.digest(self._signs.wanted.image)
             self._note(registry_asked=True, digest=digest)
         except ImageUnavailableError as error:
@@ -184,8 +195,8 @@ class Visit:
 
     async def _inside(self, container: str) -> None:
         volumes = [volume.target for volume in self._signs.wanted.volumes]
-        words = inside.words(volumes)
-        printed = await self._world.engine.execute(container, words, ANSWER_LIMIT)
+        words = inside.words(volumes, self._times.answer * inside.SHARE)
+        printed = await self._world.engine.execute(container, words, self._times.answer)
         self._note(inside=inside.read(printed, volumes))
 
     # The camera
@@ -194,7 +205,7 @@ class Visit:
         link = self._link
         if not link.up:
             try:
-                async with asyncio.timeout(LINK_LIMIT):
+                async with asyncio.timeout(self._times.link):
                     await link.wait_up()
             except TimeoutError:
                 down = CameraSigns(up=False, problem=link.problem)
@@ -212,7 +223,7 @@ class Visit:
         except CameraError:
             return
         try:
-            async with asyncio.timeout(ANSWER_LIMIT):
+            async with asyncio.timeout(self._times.answer):
                 ended = (await exchange.ended).value
         except TimeoutError:
             ended = "silent"

@@ -22,6 +22,7 @@ from fliswarm.engine.docker import DockerEngines
 from fliswarm.fleet.doctor import examine
 from fliswarm.fleet.inside import USB_DEVICES, USB_FILES
 from fliswarm.fleet.live import LiveFleet
+from fliswarm.fleet.visit import Times
 from fliswarm.host.memory import MemoryHost
 from fliswarm.model import Fleet, Image, Node, TlsFiles
 from fliswarm.model.signs import Finding
@@ -34,6 +35,9 @@ from tests.unit.support.registry import Registry, Store, serving
 from tests.unit.support.wait import until
 
 NAMES = ("gfa1", "gfa2", "gfa3")
+
+TIMES = Times(whole=40, engine=30, answer=8, dial=4, link=3)
+"""A machine that is busy takes its time to be healthy."""
 
 YEAR = timedelta(days=365)
 
@@ -324,7 +328,7 @@ class Clinic:
         """Return all that a doctor finds."""
         nodes = self.fleet.select(disabled=True)
         stale = self.service.stale
-        return await examine(self.fleet, nodes, stale, self.hub_problem)
+        return await examine(self.fleet, nodes, stale, self.hub_problem, TIMES)
 
     async def told(self) -> list[Finding]:
         """Return what people are told."""

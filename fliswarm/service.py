@@ -25,14 +25,12 @@ from fliswarm.host import Reach
 from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet, facts
+from fliswarm.model.desired import AT_START
 from fliswarm.model.facts import Fact, Tell
 from fliswarm.net.apart import Apart
 from fliswarm.record.record import Record
 
 log = logging.getLogger(__name__)
-
-AT_START = ("actor", "control_socket", "ping_timeout")
-"""What a controller takes from its file once, when it starts."""
 
 READ_LIMIT = 60.0
 """Seconds to read the configuration again. A file system of another computer that is

@@ -117,6 +117,11 @@ class CameraLink(Link):
         self._unsaid = 0
         self._highest = 0
 
+    @property
+    def busy(self) -> bool:
+        """Whether a command is under way whose replies somebody waits for."""
+        return any(one.on_reply is not _ignore for one in self._exchanges.values())
+
     def send(
         self,
         message: str,

@@ -87,6 +87,11 @@ class Journal:
         if folder is not None:
             self._read(folder)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where they are kept."""
+        return self._folder
+
     @contextmanager
     def hand(self, node: str, change: str) -> Iterator[None]:
         """Keep other hands off a node for the time of a ``with`` block.

@@ -28,6 +28,17 @@ def is_for(file: Path) -> bool:
     return _property("LoadState") == "loaded"
 
 
+def known() -> bool:
+    """Return whether there is such a service."""
+    return _property("LoadState") == "loaded"
+
+
+def state() -> str:
+    """Return how the service is, in systemd's words, and what its program ended by."""
+    words = (_property(name) for name in ("ActiveState", "SubState", "Result"))
+    return ", ".join(word for word in words if word)
+
+
 def order(verb: str) -> None:
     """Let systemd ``start``, ``stop`` or ``restart`` the service.
 

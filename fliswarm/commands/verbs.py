@@ -5,6 +5,7 @@ from __future__ import annotations
 import fliswarm.commands.about
 import fliswarm.commands.audit
 import fliswarm.commands.change
+import fliswarm.commands.doctor
 import fliswarm.commands.execute
 import fliswarm.commands.follow
 import fliswarm.commands.look

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +16,7 @@ from fliswarm.model import (
     LABEL_NODE,
     LABEL_SPEC,
     ContainerSpec,
+    EngineInfo,
     Observation,
     Volume,
 )
@@ -47,6 +49,13 @@ def observe(api: Client, wanted: ContainerSpec, image: bool) -> Observation:
     made_from = (c.image_id for c in seen.containers if c.name == wanted.name)
     running = next((api.image(wanted.image, by) for by in made_from), None)
     return replace(seen, running=running)
+
+
+def info(api: Client) -> EngineInfo:
+    """See `Engine.info`."""
+    before = time.time()
+    said = api.info()
+    return answers.info(said, api.newest, before, time.time())
 
 
 def create_volume(api: Client, volume: Volume, node: str) -> None:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from fliswarm.model import (
     LABEL_NODE,
     LABEL_SPEC,
     Container,
+    ContainerDetail,
     ContainerSpec,
+    EngineInfo,
     Image,
     Observation,
     PullProgress,
@@ -90,6 +94,66 @@ def image(found: Mapping[str, Any], name: str) -> Image:
     # One image may have been pulled by the digest of an index and by its own.
     digest = tag if tag in digests else next(iter(digests), None)
     return Image(_text(found, "Id"), digest)
+
+
+def info(said: Mapping[str, Any], api: str, before: float, after: float) -> EngineInfo:
+    """Return what an engine says of itself.
+
+    Parameters
+    ----------
+    said
+        Its answer.
+    api
+        The newest version of the API that it speaks.
+    before, after
+        When it was asked and when it had answered, in seconds by our clock.
+    """
+    offset = 0.0
+    with suppress(KeyError, TypeError, ValueError):
+        there = datetime.fromisoformat(said["SystemTime"]).timestamp()
+        # It looked at its clock at some moment between the two.
+        offset = there - min(max(there, before), after)
+    return EngineInfo(
+        version=str(said.get("ServerVersion", "")),
+        api=api,
+        storage=str(said.get("Driver", "")),
+        live_restore=said.get("LiveRestoreEnabled") is True,
+        warnings=tuple(str(warning) for warning in said.get("Warnings") or ()),
+        offset=offset,
+    )
+
+
+def detail(found: Mapping[str, Any]) -> ContainerDetail:
+    """Return what an engine tells of one container."""
+    state, config = found.get("State") or {}, found.get("Config") or {}
+    started = None
+    with suppress(KeyError, TypeError, ValueError):
+        started = datetime.fromisoformat(state["StartedAt"])
+    words = (found.get("Path"), *(found.get("Args") or ()))
+    return ContainerDetail(
+        restarts=int(found.get("RestartCount") or 0),
+        started=started,
+        out_of_memory=state.get("OOMKilled") is True,
+        exit_code=int(state.get("ExitCode") or 0),
+        problem=str(state.get("Error") or ""),
+        program=" ".join(str(word) for word in words if word),
+        variables=frozenset(
+            str(variable).partition("=")[0] for variable in config.get("Env") or ()
+        ),
+    )
+
+
+def printed(stream: bytes) -> bytes:
+    """Return what a program printed, of both its outputs, without the engine's frames.
+
+    Each has a head of eight bytes, of which the last four are its length.
+    """
+    parts, at = [], 0
+    while at + 8 <= len(stream):
+        end = at + 8 + int.from_bytes(stream[at + 4 : at + 8], "big")
+        parts.append(stream[at + 8 : end])
+        at = end
+    return b"".join(parts)
 
 
 def digest(found: Mapping[str, Any]) -> str | None:

@@ -28,7 +28,9 @@ from fliswarm.errors import (
     ImageUnavailableError,
 )
 from fliswarm.model import (
+    ContainerDetail,
     ContainerSpec,
+    EngineInfo,
     Executed,
     Node,
     Observation,
@@ -116,6 +118,10 @@ class DockerEngine:
     async def identity(self) -> str:
         """See `Engine.identity`."""
         return await self._call(LOOK_LIMIT, lambda api: str(api.info()["ID"]))
+
+    async def info(self) -> EngineInfo:
+        """See `Engine.info`."""
+        return await self._call(LOOK_LIMIT, acts.info)
 
     async def digest(self, image: str) -> str | None:
         """See `Engine.digest`."""
@@ -225,6 +231,12 @@ class DockerEngine:
         if done is None:
             raise EngineError(self._node.name, late)
         return done
+
+    async def detail(self, container: str) -> ContainerDetail:
+        """See `Engine.detail`."""
+        return await self._call(
+            LOOK_LIMIT, lambda api: answers.detail(api.inspect_container(container))
+        )
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -17,7 +17,9 @@ from fliswarm.engine.protocol import OnPrinted, OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
     Container,
+    ContainerDetail,
     ContainerSpec,
+    EngineInfo,
     Executed,
     Image,
     Observation,
@@ -66,6 +68,8 @@ class MemoryDaemon:
         self.volumes: set[str] = set()
         self.logs: dict[str, list[Printed]] = {}
         self.programs: dict[str, Executed | None] = {}
+        self.info = EngineInfo("24.0", "1.43", "overlay2", live_restore=True)
+        self.details: dict[str, ContainerDetail] = {}
         self.identity = str(uuid.uuid4())
         self._ids = itertools.count(1)
 
@@ -170,6 +174,11 @@ class MemoryEngine:
         """See `Engine.identity`."""
         self._begin("identity")
         return self.daemon.identity
+
+    async def info(self) -> EngineInfo:
+        """See `Engine.info`."""
+        self._begin("info")
+        return self.daemon.info
 
     async def digest(self, image: str) -> str | None:
         """See `Engine.digest`."""
@@ -331,6 +340,12 @@ class MemoryEngine:
                 self.node, f"{words[0]} did not end in {limit:g} s; it may run on"
             )
         return done
+
+    async def detail(self, container: str) -> ContainerDetail:
+        """See `Engine.detail`."""
+        self._begin("detail")
+        self._get(container)
+        return self.daemon.details.get(container, ContainerDetail())
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Protocol
 
 from fliswarm.model import (
+    ContainerDetail,
     ContainerSpec,
+    EngineInfo,
     Executed,
     Node,
     Observation,
@@ -57,6 +59,9 @@ class Engine(Protocol):
 
     async def identity(self) -> str:
         """Return what the engine calls itself, whatever its address is."""
+
+    async def info(self) -> EngineInfo:
+        """Return what the engine says of itself, and of its computer's clock."""
 
     async def digest(self, image: str) -> str | None:
         """Return the digest that a registry has for an image's name at this moment.
@@ -121,6 +126,9 @@ class Engine(Protocol):
 
     async def logs(self, container: str, lines: int) -> str:
         """Return the last lines that a container, by id, has printed."""
+
+    async def detail(self, container: str) -> ContainerDetail:
+        """Return what is known of one container, by id, and is in no list."""
 
     async def printed(
         self,

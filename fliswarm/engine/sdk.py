@@ -227,6 +227,7 @@ class Client(docker.APIClient):
                 f"the settings in ~/.docker/config.json are not usable: {error}"
             ) from error
         self.context = adapter.context
+        self.newest = version
         # Proxies and certificate bundles in the environment are for the Internet;
         # an engine is on the observatory's own network.
         self.trust_env = False
@@ -303,10 +304,12 @@ def connect(address: Address) -> Client:
     newest = docker.constants.DEFAULT_DOCKER_API_VERSION
     try:
         served: str = Client(newest, adapter).version(api_version=False)["ApiVersion"]
-        return Client(min(served, newest, key=_number), adapter)
+        client = Client(min(served, newest, key=_number), adapter)
     except BaseException:
         adapter.close()
         raise
+    client.newest = served
+    return client
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -77,6 +77,41 @@ def _own_end(files: TlsFiles) -> datetime | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """How `TlsFiles` are: when ours and the authority's end, or why they do not serve.
+
+    Of several authorities, the one that ends last counts.
+    """
+
+    ends: datetime | None = None
+    authority_ends: datetime | None = None
+    problem: str | None = None
+
+
+def examine(files: TlsFiles) -> Files:
+    """Return how files are at this moment; it reads them."""
+    from cryptography import x509
+
+    try:
+        _context(files)
+        authorities = x509.load_pem_x509_certificates(files.ca.read_bytes())
+    except (OSError, ValueError) as error:
+        names = ", ".join(map(str, (files.ca, files.cert, files.key)))
+        return Files(problem=f"{names}: {error}")
+    last = max(authority.not_valid_after_utc for authority in authorities)
+    return Files(_own_end(files), last)
+
+
+def end_of(certificate: bytes) -> datetime | None:
+    """Return when a certificate ends that a server has shown, in DER."""
+    from cryptography import x509
+
+    with suppress(ValueError):
+        return x509.load_der_x509_certificate(certificate).not_valid_after_utc
+    return None
+
+
 def end(shown: Mapping[str, Any] | None, ours: Credentials) -> datetime | None:
     """Return when the first of two certificates ends: the one shown, and our own.
 

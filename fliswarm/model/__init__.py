@@ -15,6 +15,8 @@ from fliswarm.model.desired import (
 )
 from fliswarm.model.observed import (
     Container,
+    ContainerDetail,
+    EngineInfo,
     Image,
     NodeStatus,
     Observation,
@@ -29,7 +31,9 @@ __all__ = [
     "LABEL_SPEC",
     "ActorSettings",
     "Container",
+    "ContainerDetail",
     "ContainerSpec",
+    "EngineInfo",
     "Executed",
     "Fleet",
     "Image",

@@ -14,6 +14,9 @@ LABEL_NODE = "org.sdss.fliswarm.node"
 LABEL_SPEC = "org.sdss.fliswarm.spec"
 """Label that holds the specification a container was made from, as JSON."""
 
+AT_START = ("actor", "control_socket", "ping_timeout")
+"""What a controller takes from its file once, when it starts: fields of `Fleet`."""
+
 CERTIFICATE_DAYS = 60
 """Days before the end of a certificate from which on `status` tells it."""
 

@@ -95,6 +95,44 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says of itself.
+
+    ``version`` is the program's, ``api`` the newest of its API; ``storage`` the driver
+    of its images; ``live_restore`` whether containers outlive it. ``offset`` is how
+    many seconds its computer's clock is at least ahead of ours, 0 when that cannot be
+    told from the time that the answer took.
+    """
+
+    version: str
+    api: str
+    storage: str
+    live_restore: bool
+    warnings: tuple[str, ...] = ()
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDetail:
+    """What an engine tells of one container when it is asked of that alone.
+
+    ``restarts`` counts how often its engine has started it again, ``started`` is when
+    it did so last, by that engine's own clock. ``out_of_memory`` is whether it, or a
+    part of it, was killed for want of memory. ``problem`` is why it could not start.
+    ``program`` are the words that it runs, ``variables`` the names of its environment,
+    without the values.
+    """
+
+    restarts: int = 0
+    started: datetime | None = None
+    out_of_memory: bool = False
+    exit_code: int = 0
+    problem: str = ""
+    program: str = ""
+    variables: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """How one node is: its host, its engine, its container, its camera.
 

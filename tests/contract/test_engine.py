@@ -724,6 +724,22 @@ async def carry_out(engine: Engine, wanted: ContainerSpec, steps: Plan) -> None:
                 await engine.remove_volume(name)
 
 
+async def test_what_an_engine_says_of_itself(bench: Bench) -> None:
+    said = await bench.engine.info()
+    assert tuple(map(int, said.api.split("."))) >= (1, 24)
+    assert said.version
+    assert said.storage
+    assert abs(said.offset) < 60
+
+
+async def test_what_is_known_of_a_container_alone(bench: Bench) -> None:
+    container = await bench.run()
+    detail = await bench.engine.detail(container)
+    assert (detail.restarts, detail.out_of_memory, detail.problem) == (0, False, "")
+    with pytest.raises(EngineError):
+        await bench.engine.detail("0" * 63 + "f")
+
+
 async def test_the_logs_of_a_container(bench: Bench) -> None:
     container = await bench.run()
     assert isinstance(await bench.engine.logs(container, 5), str)

@@ -41,7 +41,7 @@ ORIGINAL = {
 }
 """The commands of sdss-fliswarm 0.7."""
 
-HARMLESS = {"audit", "events", "logs", "nodes", "releases"}
+HARMLESS = {"audit", "doctor", "events", "logs", "nodes", "releases"}
 """Others that change nothing."""
 
 

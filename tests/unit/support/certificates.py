@@ -20,7 +20,10 @@ class Authority:
     """An authority of its own; two of the same name are not the same."""
 
     def __init__(
-        self, name: str = "site", key: ec.EllipticCurvePrivateKey | None = None
+        self,
+        name: str = "site",
+        key: ec.EllipticCurvePrivateKey | None = None,
+        lasts: dt.timedelta = DAY,
     ) -> None:
         self._key = key or ec.generate_private_key(ec.SECP256R1())
         self.name = name
@@ -43,7 +46,7 @@ class Authority:
             ),
         )
         self.certificate = (
-            _builder(self._name, self._name, self._key, DAY)
+            _builder(self._name, self._name, self._key, lasts)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(self._own, critical=False)
@@ -70,11 +73,12 @@ class Authority:
         key: Path,
         *hosts: str,
         age: dt.timedelta = dt.timedelta(0),
+        lasts: dt.timedelta = DAY,
         password: bytes | None = None,
     ) -> None:
         """Sign a certificate: of a server for these hosts, of a client for none.
 
-        It is good for a day, which began ``age`` and an hour ago.
+        It is good for a day, or as it ``lasts``, from ``age`` and an hour ago on.
         """
         own = ec.generate_private_key(ec.SECP256R1())
         name = hosts[0] if hosts else "controller"
@@ -85,7 +89,7 @@ class Authority:
         )
         identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier
         builder = (
-            _builder(_name(name), self._name, own, DAY, age)
+            _builder(_name(name), self._name, own, lasts, age)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(identifier(self._own), critical=False)
         )
@@ -110,12 +114,13 @@ def client(
     servers: Authority | None = None,
     *,
     age: dt.timedelta = dt.timedelta(0),
+    lasts: dt.timedelta = DAY,
 ) -> TlsFiles:
     """Return a client's files, which trusts ``servers`` or its own authority."""
     folder.mkdir(exist_ok=True)
     files = TlsFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
     (servers or authority).write(files.ca)
-    authority.issue(files.cert, files.key, age=age)
+    authority.issue(files.cert, files.key, age=age, lasts=lasts)
     return files
 
 

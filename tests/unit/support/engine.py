@@ -6,8 +6,10 @@ import asyncio
 import itertools
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -62,6 +64,16 @@ async def _gone(reader: asyncio.StreamReader) -> None:
         await asyncio.sleep(0.005)
 
 
+async def _tell(
+    process: asyncio.subprocess.Process, writer: asyncio.StreamWriter
+) -> None:
+    """Pass on what a program prints, in an engine's frames."""
+    assert process.stdout is not None
+    while part := await process.stdout.read(16):
+        writer.write(b"\x01\0\0\0" + len(part).to_bytes(4, "big") + part)
+    await process.wait()
+
+
 class FakeEngine:
     """The engine of one node, with the registry that it pulls from.
 
@@ -81,6 +93,15 @@ class FakeEngine:
         What containers print, by id; ``said`` is called for each further line.
     programs
         What comes of programs, by name; ``None`` of one that does not end.
+    about
+        What it says of itself, beside who it is; ``ahead`` are the seconds by which its
+        clock is wrong.
+    details
+        What a container is inspected as, by its id, in the place of what is usual.
+    here
+        Returns the words of the program that is run on this computer when a program is
+        to be run in a container, by the words that are asked for. Without it, what is
+        in ``programs`` comes of it.
     held
         Requests that are answered when their event is set, by their paths.
     asked
@@ -98,16 +119,25 @@ class FakeEngine:
         self.registry: dict[str, Image] = {}
         self.problem: str | None = None
         self.log_driver = "json-file"
+        self.about: dict[str, Any] = {
+            "ServerVersion": "25.0",
+            "Driver": "overlay2",
+            "LiveRestoreEnabled": True,
+        }
+        self.ahead = 0.0
+        self.details: dict[str, dict[str, Any]] = {}
+        self.here: Callable[[list[str]], list[str]] | None = None
+        self._codes: dict[str, int | None] = {}
         self.oldest, self.newest = (1, 24), (1, 44)
         self.instead: Callable[[str, str], Answer | None] = lambda *_: None
         self.steps: list[Mapping[str, Any] | asyncio.Event] = []
         self.logs: dict[str, list[Printed]] = {}
         self.programs: dict[str, Executed | None] = {}
-        self._begun: dict[str, str] = {}
+        self._begun: dict[str, list[str]] = {}
         self.held: dict[str, asyncio.Event] = {}
         self.asked: list[tuple[str, str]] = []
         self.begun = 0
-        self._under_way = 0
+        self._under_way: set[asyncio.StreamWriter] = set()
         self._ids = itertools.count(1)
 
     @property
@@ -120,11 +150,20 @@ class FakeEngine:
         """Whether nobody is connected."""
         return not self._under_way
 
+    def hang_up(self) -> None:
+        """Break all connections."""
+        for writer in self._under_way:
+            writer.transport.abort()
+
     @asynccontextmanager
-    async def listening(self, path: Path | None = None) -> AsyncIterator[FakeEngine]:
+    async def listening(
+        self, path: Path | None = None, context: ssl.SSLContext | None = None
+    ) -> AsyncIterator[FakeEngine]:
         """Serve, on a socket or on the port it had before if there was one."""
         if path is None:
-            server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            server = await asyncio.start_server(
+                self._serve, "127.0.0.1", self.port, ssl=context
+            )
             self.port = server.sockets[0].getsockname()[1]
         else:
             server = await asyncio.start_unix_server(self._serve, path)
@@ -138,7 +177,7 @@ class FakeEngine:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.begun += 1
-        self._under_way += 1
+        self._under_way.add(writer)
         try:
             while request := await reader.readline():
                 method, target, _ = request.decode().split(" ", 2)
@@ -154,7 +193,7 @@ class FakeEngine:
             pass
         finally:
             writer.close()
-            self._under_way -= 1
+            self._under_way.discard(writer)
 
     async def _one(
         self,
@@ -180,7 +219,13 @@ class FakeEngine:
         if status == 200 and path.endswith("/logs") and query.get("timestamps") == "1":
             return await self._log(writer, reader, path.split("/")[1], query)
         if status == 200 and path.startswith("exec/") and path.endswith("/start"):
-            await self._program(writer, reader, self._begun[path.split("/")[1]])
+            number = path.split("/")[1]
+            words = self._begun[number]
+            if self.here is None:
+                await self._program(writer, reader, words[0])
+            else:
+                code = await self._execute(writer, reader, self.here(words))
+                self._codes[number] = code
             return False
         if path == "images/create" and status == 200:
             if not await self._pull(writer, reader, content):
@@ -195,6 +240,30 @@ class FakeEngine:
         writer.write(head + length + b"\r\n" + (data if length else b""))
         await writer.drain()
         return True
+
+    async def _execute(
+        self,
+        writer: asyncio.StreamWriter,
+        reader: asyncio.StreamReader,
+        words: list[str],
+    ) -> int | None:
+        """Run a program, and tell in an engine's frames what it prints."""
+        kind = "application/vnd.docker.raw-stream"
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told = asyncio.create_task(_tell(process, writer))
+        gone = asyncio.create_task(_gone(reader))
+        await asyncio.wait({told, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not told.done():
+            process.kill()
+        await asyncio.wait({told, gone})
+        return process.returncode
 
     async def _pull(
         self,
@@ -298,13 +367,22 @@ class FakeEngine:
             case "GET", ["version"]:
                 return 200, {"ApiVersion": "{}.{}".format(*self.newest)}
             case "GET", ["info"]:
-                return 200, {"ID": str(id(self)), "LoggingDriver": self.log_driver}
+                there = datetime.now(UTC) + timedelta(seconds=self.ahead)
+                return 200, {
+                    "ID": str(id(self)),
+                    "LoggingDriver": self.log_driver,
+                    # As Go writes it, to a billionth of a second.
+                    "SystemTime": f"{there:%Y-%m-%dT%H:%M:%S.%f}123Z",
+                    **self.about,
+                }
             case _, ["containers", *rest]:
                 return self._containers(method, rest, query, body)
             case "POST", ["exec", _, "start"]:
                 return 200, None
             case "GET", ["exec", number, "json"]:
-                done = self.programs.get(self._begun[number], NO_PROGRAM)
+                if number in self._codes:
+                    return 200, {"ExitCode": self._codes[number]}
+                done = self.programs.get(self._begun[number][0], NO_PROGRAM)
                 return 200, {"ExitCode": None if done is None else done.exit_code}
             case _, ["volumes", *rest]:
                 return self._volumes(method, rest, query, body)
@@ -371,11 +449,18 @@ class FakeEngine:
             raise RefusalError(404, f"No such container: {rest[0]}")
         match method, rest[1:]:
             case "GET", ["json"]:
-                return 200, {
+                usual = {
                     "Id": found["Id"],
                     "Config": {"Tty": False},
                     "State": {"Status": found["State"]},
                 }
+                return 200, {**usual, **self.details.get(found["Id"], {})}
+            case "POST", ["exec"]:
+                if found["State"] != "running":
+                    raise RefusalError(409, f"container {rest[0]} is not running")
+                number = f"{next(self._ids):064x}"
+                self._begun[number] = body["Cmd"]
+                return 201, {"Id": number}
             case "DELETE", []:
                 del self.containers[found["Id"]]
             case "POST", ["rename"]:
@@ -383,12 +468,6 @@ class FakeEngine:
                 found["Names"] = [f"/{query['name']}"]
             case "GET", ["logs"]:
                 return 200, b""
-            case "POST", ["exec"]:
-                if found["State"] != "running":
-                    raise RefusalError(409, f"container {rest[0]} is not running")
-                number = f"e{next(self._ids)}"
-                self._begun[number] = body["Cmd"][0]
-                return 201, {"Id": number}
             case "POST", [verb]:
                 return self._change(found, verb)
         return 204, None

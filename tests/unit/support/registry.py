@@ -88,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.begun -= 1
             store.blobs[query.rpartition("digest=")[2]] = body
             return self._say(201)
+        if path == "/v2/":
+            return self._say(200, b"{}")
         if path.endswith("/tags/list"):
             return self._say(200, json.dumps({"tags": list(store.tags)}).encode())
         if kind.endswith("/manifests"):

@@ -186,6 +186,24 @@ def test_what_does_not_hold_is_brought_about(host: Host) -> None:
     assert running.exists()
 
 
+def test_what_does_not_hold_beside_a_change_is_brought_about_too(host: Host) -> None:
+    """A file has changed, and what another one brings about is not so."""
+    made = host.root / "made"
+    script = f'case "$CHANGED" in "" | */b*) touch {made} ;; esac'
+    wanted: dict[str, Any] = {
+        "files": [host.file("a", "1\n"), host.file("b", "1\n")],
+        "then": [["sh", "-c", f"echo >>{host.log}; {script}"]],
+        "holds": ["test", "-e", str(made)],
+    }
+    host.run(**wanted)
+    (host.root / "a").write_text("2\n")
+    made.unlink()
+    assert host.run(**wanted)["changed_files"] == [str(host.root / "a")]
+    assert made.exists()
+    assert len(host.commands()) == 3
+    assert not host.run(**wanted)["changed"]
+
+
 def test_a_block_leaves_the_rest_alone(host: Host) -> None:
     path = host.root / "hosts"
     path.write_text("127.0.0.1 localhost")
@@ -370,3 +388,11 @@ def test_a_file_of_ours_that_became_a_link_is_written_again(
     assert not (host.root / "a").is_symlink()
     assert (host.root / "theirs").read_text() == "1\n"
     assert not host.run(files=files)["changed"]
+
+
+def test_what_is_no_text_is_shown_by_its_length(host: Host) -> None:
+    host.run(files=[host.file("a", "1\n")])
+    (host.root / "a").write_bytes(b"\x7fELF\xd0\x00\xff")
+    shown = host.run(files=[host.file("a", "1\n")], diff=True)
+    assert shown["diff"][0]["before"] == "(7 bytes, which are no text)\n"
+    assert (host.root / "a").read_text() == "1\n"

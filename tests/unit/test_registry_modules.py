@@ -157,11 +157,39 @@ class Bench:
         self.store.manifests[digest] = (body, manifest["mediaType"])
         if tag:
             self.store.tags[tag] = digest
-        place = "docker/registry/v2/repositories/camera/_manifests/revisions/sha256"
-        link = self.folder / place / digest.partition(":")[2] / "link"
-        link.parent.mkdir(parents=True)
-        link.touch()
+        self.lay(self.OWN, f"_manifests/revisions/sha256/{digest[7:]}/link")
+        self.lay(self.data(digest), text=body)
+        if tag:
+            current = f"_manifests/tags/{tag}/current/link"
+            self.lay(self.OWN, current, text=digest.encode())
         return digest
+
+    OWN = "docker/registry/v2/repositories/camera"
+
+    def lay(self, *path: str, text: bytes = b"") -> Path:
+        """Write a file of the registry's storage."""
+        file = self.folder.joinpath(*path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text)
+        return file
+
+    def data(self, digest: str) -> str:
+        """Return where a content is."""
+        return f"docker/registry/v2/blobs/sha256/{digest[7:9]}/{digest[7:]}/data"
+
+    def made(self, count: int, tag: str = "") -> str:
+        """Push an image with our label, the so manieth."""
+        image = {"config": {"Labels": {"org.sdss.fliswarm.recipe": "r"}}, "n": count}
+        config = json.dumps(image).encode()
+        name = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        self.store.blobs[name] = config
+        self.lay(self.data(name), text=config)
+        self.lay(self.OWN, f"_layers/sha256/{name[7:]}/link", text=name.encode())
+        part = {"digest": name, "size": len(config)}
+        pushed = self.push({**ONE, "config": part}, tag)
+        link = self.folder / self.OWN / f"_manifests/revisions/sha256/{pushed[7:]}/link"
+        os.utime(link, (count, count))
+        return pushed
 
     def index(self, *children: str, tag: str = "") -> str:
         machines = ["amd64", "arm64"]
@@ -251,16 +279,48 @@ def test_an_index_is_an_image(bench: Bench) -> None:
 
 
 def test_what_a_tag_or_an_index_needs_stays(bench: Bench) -> None:
-    tagged = bench.push(ONE, "latest")
-    listed, lost = bench.push({**ONE, "n": 1}), bench.push({**ONE, "n": 2})
-    index = bench.index(listed)
-    for needed in (tagged, listed):
-        assert not bench.image(reference=needed, state="unneeded")["changed"]
-    assert bench.image(reference=lost, state="unneeded", check=True)["changed"]
+    tagged, listed, lost = bench.made(3, "latest"), bench.made(1), bench.made(2)
+    index, foreign = bench.index(listed), bench.push({**ONE, "n": 4})
+    unneeded: dict[str, Any] = {"reference": "latest", "state": "unneeded"}
+    bench.store.tags["index"] = index
+    said = bench.image(**unneeded, check=True)
+    assert (said["changed"], said["removed"]) == (True, [lost])
     assert lost in bench.store.manifests
-    assert bench.image(reference=lost, state="unneeded")["changed"]
-    assert not bench.image(reference=lost, state="unneeded")["changed"]
-    assert bench.store.manifests.keys() == {tagged, listed, index}
+    assert bench.image(**unneeded)["removed"] == [lost]
+    assert not bench.image(**unneeded)["changed"]
+    # What others have pushed without a tag is theirs.
+    assert bench.store.manifests.keys() == {tagged, listed, index, foreign}
+
+
+def test_the_images_that_were_replaced_last_stay(bench: Bench) -> None:
+    """A release goes back to them by their digests."""
+    made = [bench.made(count) for count in range(1, 5)]
+    bench.made(5, "latest")
+    said = bench.image(reference="latest", state="unneeded", keep=2)
+    assert said["removed"] == [made[1], made[0]]
+    assert set(made[2:]) < bench.store.manifests.keys()
+    assert not bench.image(reference="latest", state="unneeded", keep=2)["changed"]
+
+
+@pytest.mark.parametrize("what", ["config", "manifest", "link"])
+def test_what_a_power_cut_has_left_is_not_there(bench: Bench, what: str) -> None:
+    own = bench.made(1, "latest")
+    config = json.loads(bench.store.manifests[own][0])["config"]["digest"]
+    ask: dict[str, Any] = {"reference": "latest"}
+    assert bench.image(**ask)["lacks"] == []
+    lost = own if what == "manifest" else config
+    if what == "link":
+        (bench.folder / bench.OWN / f"_layers/sha256/{config[7:]}/link").unlink()
+    else:
+        bench.lay(bench.data(lost))
+    for reference in ("latest", own):
+        assert bench.image(reference=reference)["lacks"] == [lost]
+    # What is whole may be another image's as well.
+    gone = [] if what == "link" else [lost]
+    assert bench.image(**ask, state="cleared", check=True)["removed"] == gone
+    assert (bench.folder / bench.data(lost)).exists()
+    assert bench.image(**ask, state="cleared")["removed"] == gone
+    assert (bench.folder / bench.data(lost)).exists() is (what == "link")
 
 
 def test_an_image_that_has_no_room_is_refused(bench: Bench) -> None:

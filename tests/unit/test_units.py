@@ -30,22 +30,37 @@ def microseconds(ago: float) -> int:
     return int((time.monotonic() - ago) * 1e6)
 
 
+def touch_after(file: Path, moment: float) -> None:
+    """Write a file until its time, which goes in steps, is later than a moment (s)."""
+    file.touch()
+    while file.stat().st_ctime <= moment:
+        file.touch()
+
+
 def test_a_file_that_is_newer_than_the_start_is_named(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
-    for file, age in ((old, 60), (new, 10)):
-        file.touch()
-        os.utime(file, (time.time() - age, time.time() - age))
+    old.touch()
+    started, moment = microseconds(ago=0), time.time()
+    touch_after(new, moment)
     files = [str(old), str(new), str(tmp_path / "missing")]
-    assert units._newer(microseconds(ago=30), files) == str(new)
-    assert units._newer(microseconds(ago=90), files) == str(old)
-    assert units._newer(microseconds(ago=5), files) == ""
+    assert units._newer(started, files) == str(new)
+    assert units._newer(microseconds(ago=30), files) == str(old)
+    assert units._newer(microseconds(ago=0), files) == ""
+
+
+def test_a_file_that_was_put_back_is_newer_whatever_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    started, moment = microseconds(ago=0), time.time()
+    touch_after(file, moment)
+    os.utime(file, (moment - 60, moment - 60))
+    assert units._newer(started, [str(file)]) == str(file)
 
 
 def test_a_clock_that_was_set_back_makes_no_file_newer(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     os.utime(file, (time.time() + 3600, time.time() + 3600))
-    assert units._newer(microseconds(ago=30), [str(file)]) == ""
+    assert units._newer(microseconds(ago=0), [str(file)]) == ""
 
 
 def test_a_port_is_that_of_a_process() -> None:

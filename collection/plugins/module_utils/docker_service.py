@@ -23,6 +23,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils import (
 
 CONFIG = "/etc/docker/daemon.json"
 SERVICE_DROP_IN = "/etc/systemd/system/docker.service.d/docker.conf"
+MASK = "/etc/systemd/system/docker.service"
 SOCKET_DROP_IN = "/etc/systemd/system/docker.socket.d/docker.conf"
 
 PACKAGED = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
@@ -161,6 +162,23 @@ def disabled(unit: str) -> bool:
     return show(unit, "UnitFileState") == "disabled"
 
 
+def masked(unit: str) -> bool:
+    """Tell whether a unit is one that nobody can start."""
+    return show(unit, "LoadState") == "masked"
+
+
+def mask(unit: str) -> None:
+    """Let nobody start a unit."""
+    run("systemctl", "mask", "--quiet", unit)
+
+
+def unmask(unit: str) -> None:
+    """Let a unit be one that can be started."""
+    run("systemctl", "unmask", "--quiet", unit)
+    run("systemctl", "unmask", "--quiet", "--runtime", unit)
+    run("systemctl", "daemon-reload")
+
+
 def enable(unit: str, *, wanted: bool) -> None:
     """Let a unit start with the host, or not."""
     if disabled(unit) == wanted:
@@ -208,7 +226,8 @@ def texts_with(own: str) -> list[str]:
     own
         What stands in the place of our drop-in, or is to stand there.
     """
-    unit = _text_of(show("docker.service", "FragmentPath"))
+    # What is masked has its text in the package alone.
+    unit = _text_of(show("docker.service", "FragmentPath")) or beneath(MASK)
     name = Path(SERVICE_DROP_IN).name
     others = {Path(path).name: _text_of(path) for path in _drop_ins()}
     ordered = sorted({**others, name: own}.items())

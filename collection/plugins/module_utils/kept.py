@@ -144,7 +144,7 @@ def show(
     if secret:
         what = "is replaced" if before and after else "is new" if after else "goes"
         return {"prepared": f"{path} {what}\n"}
-    old, new = (masked(file.content, hide) if file else "" for file in (before, after))
+    old, new = (_shown(file, hide) if file else "" for file in (before, after))
     if before and after and old == new and before.content != after.content:
         new += "(what is hidden differs)\n"
     return {
@@ -153,6 +153,16 @@ def show(
         "before_header": _header(path, before),
         "after_header": _header(path, after),
     }
+
+
+def _shown(file: File, hide: str | None) -> str:
+    """Return the text of a file without its secrets; of a program, how long it is."""
+    data = file.content.encode("utf-8", "surrogateescape")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"({len(data)} bytes, which are no text)\n"
+    return str(masked(file.content, hide))
 
 
 def _header(path: str, file: File | None) -> str:

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from http import HTTPStatus
-from typing import IO, Any, Iterator, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ansible_collections.sdss.fliswarm.plugins.module_utils import engine_api
 from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import (
@@ -23,6 +23,9 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import 
     children,
     context,
     digest,
+)
+from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_shelf import (
+    contents,
 )
 
 HUB = "registry-1.docker.io"
@@ -141,13 +144,6 @@ class Source:
         self._token = str(said.get("token") or said.get("access_token") or "")
 
 
-def blobs(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the contents of which an image consists."""
-    if "config" in manifest:
-        yield manifest["config"]
-    yield from manifest.get("layers") or []
-
-
 def copy(source: Source, target: Registry, reference: str, tag: str) -> str:
     """Copy an image with all that its index lists; return its digest.
 
@@ -173,7 +169,7 @@ def copy(source: Source, target: Registry, reference: str, tag: str) -> str:
     manifest = json.loads(body)
     for child in children(manifest):
         copy(source, target, child, "")
-    for blob in blobs(manifest):
+    for blob in contents(manifest):
         _copy_blob(source, target, blob)
     kind = manifest.get("mediaType") or SINGLE[1]
     target.push_manifest(tag or own, body, kind)

@@ -69,7 +69,7 @@ def _show(name: str) -> dict[str, str]:
 
 
 def _newer(started: int, files: Iterable[str]) -> str:
-    """Return a file that was written after a start.
+    """Return a file that was written after a start, or put in its place.
 
     Parameters
     ----------
@@ -81,10 +81,13 @@ def _newer(started: int, files: Iterable[str]) -> str:
     now = time.time()
     start = now - time.monotonic() + started / 1e6
     for path in files:
-        file = Path(path)
-        written = file.stat().st_mtime if file.exists() else 0
+        try:
+            about = Path(path).stat()
+        except OSError:
+            continue
+        # A copy that was put back may say that it is older than it is, its inode not.
         # What is from the future was written before the clock was set back.
-        if start < written < now:
+        if any(start < moment < now for moment in (about.st_mtime, about.st_ctime)):
             return path
     return ""
 

@@ -282,6 +282,10 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     """Bring the host to what the parameters ask for."""
     look(module, record)
     params, known = module.params, record.load()
+    hidden = docker_service.masked(SERVICE)
+    if hidden and not module.check_mode:
+        # Its drop-ins are not seen before.
+        docker_service.unmask(SERVICE)
     if params["tls"]:
         _know_authority(params["tls"]["authority"])
     found = Found(known, [CONFIG])
@@ -307,7 +311,7 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
     cut_off = docker_service.cut_off() if action == "restarted" else []
     _warn(module, cut_off)
     # systemd's socket, which may have started it until now, is not opened any more.
-    stays_off = docker_service.disabled(SERVICE)
+    stays_off = hidden or docker_service.disabled(SERVICE)
     result = {
         "changed": bool(change.paths) or action != "none" or stays_off,
         "action": action,
@@ -321,6 +325,7 @@ def configure(module: QuietModule, record: kept.Record) -> dict[str, Any]:
             "The host has no dockerd. Remedy: install docker.io or docker-ce."
         )
     _judge(wanted[CONFIG], now, aim.words)
+    known.setdefault("masked", hidden)
     remember(record, known, change)
     heard = functools.partial(docker_service.wait, daemon, params["timeout"])
     _carry_out(change, action, heard, record, known)
@@ -448,6 +453,8 @@ def give_back(module: QuietModule, record: kept.Record) -> dict[str, Any]:
         put(wanted)
         docker_service.stop(listen=known["units"]["docker.socket"])
     docker_service.enable(SERVICE, wanted=known["enabled"])
+    if known.get("masked"):
+        docker_service.mask(SERVICE)
     kept.remove_folders(known["folders"])
     record.remove()
     return result

@@ -111,6 +111,8 @@ options:
     description:
       - Commands, each a list of words, that make a change effective; run in this order.
       - The environment variable C(CHANGED) holds the paths that changed, a line each.
+        It is empty where no file changed and O(holds) failed, and where it fails after
+        what was done for those that changed.
       - Run again by the next run until all have succeeded.
     type: list
     elements: list
@@ -610,8 +612,7 @@ class Doer:
             if fresh != first:
                 self._record.save(fresh)
             if needed:
-                self._run_all(self._params["then"], fresh["pending"])
-                self._prove()
+                self._enforce(fresh["pending"])
             settled = {**step.settled(), "undo": self._params["undo"]}
             if settled != fresh:
                 self._record.save(settled)
@@ -649,17 +650,25 @@ class Doer:
                 return problem
         return run(params["holds"], params["timeout"], []) if params["holds"] else ""
 
-    def _prove(self) -> None:
-        """Refuse to call it done when it is not so."""
-        deadline = time.monotonic() + SETTLE
+    def _enforce(self, changed: list[str]) -> None:
+        """Let it take effect; refuse to call it done when it is not so."""
+        self._run_all(self._params["then"], changed)
+        problem = self._settled(SETTLE / 3 if changed else SETTLE)
+        if problem and changed:
+            # More was not so than what these files bring about.
+            self._run_all(self._params["then"], [])
+            problem = self._settled(SETTLE)
+        if problem:
+            name = self._params["name"]
+            raise ProblemError(f"{name}: all was done, and yet: {problem}")
+
+    def _settled(self, patience: float) -> str:
+        """Return what is not as the files say after some seconds, empty for nothing."""
+        deadline = time.monotonic() + patience
         while True:
             problem = self._why_not()
-            if not problem:
-                return
-            if time.monotonic() > deadline:
-                raise ProblemError(
-                    f"{self._params['name']}: all was done, and yet: {problem}"
-                )
+            if not problem or time.monotonic() > deadline:
+                return problem
             time.sleep(0.3)
 
     def _run_all(self, commands: list[list[str]], changed: list[str]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_image
-short_description: Look at an image in a registry, and forget the one before it
+short_description: Look at an image in a registry, and forget those before it
 version_added: 1.0.0
 description:
   - Tells what a registry has under a name, and how this host pushes to it.
-  - Removes an image that was replaced, unless a tag or an index needs it.
+  - Removes images that were replaced, unless a tag or an index needs them.
 options:
   registry:
     description: Address and port of the registry.
@@ -23,6 +23,10 @@ options:
     description: Its tag or its digest.
     type: str
     required: true
+  keep:
+    description: For C(unneeded), how many of those that were replaced last stay.
+    type: int
+    default: 0
   size:
     description:
       - Bytes that an image has that is to be pushed.
@@ -32,12 +36,14 @@ options:
   state:
     description:
       - C(present) looks alone.
-      - C(unneeded) removes the manifest that O(reference) is the digest of,
-        unless a tag has it or an index names it.
+      - C(unneeded) removes the manifests with our label which no tag has and no
+        index names, but for the O(keep) that were written last.
+      - C(cleared) removes what a power cut has left of the image, so that a push
+        brings it again.
       - C(copied) takes it from O(upstream) as it is, with all platforms of an
-        index, where it is missing.
+        index, where it is missing or not whole.
     type: str
-    choices: [present, unneeded, copied]
+    choices: [present, unneeded, cleared, copied]
     default: present
   upstream:
     description:
@@ -92,6 +98,16 @@ recipe:
   description: What the image was made from, by its label.
   returned: success
   type: str
+lacks:
+  description: Digests of what this host's registry has lost of the image.
+  returned: success
+  type: list
+  elements: str
+removed:
+  description: Digests of the manifests, or of the lost contents, that were removed.
+  returned: success
+  type: list
+  elements: str
 push:
   description: Address and port to push to.
   returned: success
@@ -107,8 +123,7 @@ import platform
 import shutil
 from contextlib import suppress
 from http.client import HTTPException
-from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
@@ -127,6 +142,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import 
     digest,
     writer,
 )
+from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_shelf import Shelf
 
 LABEL = "org.sdss.fliswarm.recipe"
 
@@ -158,23 +174,28 @@ def recipe(registry: Registry, manifest: dict[str, Any], machine: str) -> str:
     return str(labels.get(LABEL, ""))
 
 
-def revisions(ours: Writer, name: str) -> Iterator[str]:
-    """Yield the digests of all manifests of an image, those without a tag too."""
-    place = "docker/registry/v2/repositories"
-    folder = Path(ours.storage, place, name, "_manifests/revisions/sha256")
-    for link in folder.glob("*/link"):
-        yield f"sha256:{link.parent.name}"
+def replaced(registry: Registry, shelf: Shelf) -> list[str]:
+    """Return the images of ours that nothing needs, the last that was written first.
 
-
-def needed(registry: Registry, ours: Writer, name: str, unwanted: str) -> bool:
-    """Return whether a tag has a manifest, or an index names it."""
-    if unwanted in registry.tags().values():
-        return True
-    for one in revisions(ours, name):
-        found = registry.manifest(one)
-        if found and unwanted in children(json.loads(found.body)):
-            return True
-    return False
+    Parameters
+    ----------
+    registry, shelf
+        The image, as the registry gives it and as it keeps it.
+    """
+    written = shelf.revisions()
+    needed = set(registry.tags().values())
+    ours = []
+    for one in sorted(written, key=lambda name: (-written[name], name)):
+        # Of one that is cut off nobody can tell whose it was.
+        found = None if one in shelf.lacks(one) else registry.manifest(one)
+        if found is None:
+            continue
+        manifest = json.loads(found.body)
+        needed |= set(children(manifest))
+        # What others have pushed without a tag is theirs.
+        if recipe(registry, manifest, platform.machine()):
+            ours.append(one)
+    return [one for one in ours if one not in needed]
 
 
 def look(options: dict[str, Any], ours: Writer | None) -> dict[str, Any]:
@@ -185,12 +206,19 @@ def look(options: dict[str, Any], ours: Writer | None) -> dict[str, Any]:
         "reason": "",
         "digest": "",
         "recipe": "",
+        "lacks": [],
         "push": ours.address if ours else options["registry"],
         "config": options["folder"] if ours else "",
     }
     try:
         registry = Registry(as_engine(options["registry"]), options["name"])
-        found = registry.manifest(options["reference"])
+        if ours:
+            shelf = Shelf(ours.storage, options["name"])
+            own = shelf.digest(options["reference"])
+            result["lacks"] = shelf.lacks(own)
+        # Of one whose manifest is lost the registry cannot tell anything.
+        lost = ours and own in result["lacks"]
+        found = None if lost else registry.manifest(options["reference"])
         if found:
             manifest = json.loads(found.body)
             result["digest"] = digest(found.body)
@@ -200,24 +228,33 @@ def look(options: dict[str, Any], ours: Writer | None) -> dict[str, Any]:
     return result
 
 
-def remove(options: dict[str, Any], ours: Writer, check: bool) -> bool:
-    """Remove a manifest that nothing needs; return whether it was there."""
+def remove(options: dict[str, Any], ours: Writer, check: bool) -> list[str]:
+    """Remove the images that were replaced, but for the last; return their digests."""
     registry = Registry(ours.access, options["name"])
-    unwanted = options["reference"]
-    if registry.manifest(unwanted) is None:
-        return False
-    if needed(registry, ours, options["name"], unwanted):
-        return False
-    if not check:
-        registry.need("DELETE", f"manifests/{unwanted}")
-    return True
+    shelf = Shelf(ours.storage, options["name"])
+    unwanted = replaced(registry, shelf)[options["keep"] :]
+    for one in unwanted:
+        if not check:
+            registry.need("DELETE", f"manifests/{one}")
+    return unwanted
+
+
+def clear(options: dict[str, Any], ours: Writer, check: bool) -> list[str]:
+    """Remove what a power cut has left of an image; return the digests."""
+    shelf = Shelf(ours.storage, options["name"])
+    own = shelf.digest(options["reference"])
+    return list(shelf.cut_off(own) if check else shelf.clear(own))
 
 
 def take(options: dict[str, Any], ours: Writer | None, check: bool) -> bool:
     """Copy an image that is missing from another registry; return whether it was."""
     access = ours.access if ours else as_engine(options["registry"])
     registry = Registry(access, options["name"])
-    if registry.manifest(options["reference"]):
+    lost: list[str] = []
+    if ours:
+        lost = Shelf(ours.storage, options["name"]).lacks(options["reference"])
+        clear(options, ours, check)
+    if not lost and registry.manifest(options["reference"]):
         return False
     if not check:
         name = registry_copy.named(options["upstream"])
@@ -252,10 +289,11 @@ def main() -> None:
             "registry": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "reference": {"type": "str", "required": True},
+            "keep": {"type": "int", "default": 0},
             "size": {"type": "int", "default": 0},
             "state": {
                 "type": "str",
-                "choices": ["present", "unneeded", "copied"],
+                "choices": ["present", "unneeded", "cleared", "copied"],
                 "default": "present",
             },
             "upstream": {"type": "str", "default": ""},
@@ -269,9 +307,11 @@ def main() -> None:
     if ours and ours.name != options["registry"]:
         ours = None
     changed = False
-    if options["state"] == "unneeded" and ours:
+    removed: list[str] = []
+    takes = {"unneeded": remove, "cleared": clear}
+    if options["state"] in takes and ours:
         try:
-            changed = remove(options, ours, bool(module.check_mode))
+            removed = takes[options["state"]](options, ours, bool(module.check_mode))
         except (OSError, HTTPException, ValueError, RegistryError) as error:
             module.fail_json(msg=f"{ours.address}: {error or type(error).__name__}")
     if options["state"] == "copied":
@@ -288,7 +328,9 @@ def main() -> None:
         problem = narrow(ours, options["size"])
         if problem:
             module.fail_json(msg=problem)
-    module.exit_json(changed=changed, **look(options, ours))
+    module.exit_json(
+        changed=changed or bool(removed), removed=removed, **look(options, ours)
+    )
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_api import 
     refusal,
     writer,
 )
+from ansible_collections.sdss.fliswarm.plugins.module_utils.registry_shelf import Shelf
 
 REPOSITORY = "fliswarm/proof"
 
@@ -228,6 +229,7 @@ class Proof:
         return missing
 
     def _push(self) -> None:
+        Shelf(self._ours.storage, REPOSITORY).clear(self.digest)
         for name, data in self._blobs.items():
             self._pushed.push_blob(name, data)
         self._pushed.push_manifest(TAG, self._manifest, MANIFEST)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import pwd
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,12 @@ LINK = Path("/usr/local/bin/fliswarm")
 
 RECORD = Path("/var/lib/fliswarm-provision/controller.json")
 """There since before anything was installed."""
+
+SUM = (
+    "find . -type f ! -name '*.pyc' ! -path './bundle*' | LC_ALL=C sort"
+    " | xargs -d '\\n' sha256sum | sha256sum"
+)
+"""Tells one content of a folder from another, as install.sh does."""
 
 
 def foreign(home: Path) -> list[str]:
@@ -36,11 +43,18 @@ def foreign(home: Path) -> list[str]:
     return found
 
 
+def is_whole(home: Path) -> bool:
+    """Tell whether all files are those that were installed."""
+    made = home / "bundle.sum"
+    done = subprocess.run(["sh", "-c", SUM], cwd=home, capture_output=True, check=False)
+    return made.is_file() and made.read_bytes() == done.stdout
+
+
 def main(home: Path) -> dict[str, object]:
     """Look at the host."""
     stamp, program = home / "bundle", home / "bin/fliswarm"
     linked = LINK.resolve() == program.resolve()
-    whole = stamp.is_file() and program.is_file() and linked
+    whole = stamp.is_file() and program.is_file() and linked and is_whole(home)
     login = os.environ.get("SUDO_USER", "")
     return {
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",

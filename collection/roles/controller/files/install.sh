@@ -5,8 +5,13 @@ home=$1 python=$2 tar=$3 stamp=$4
 # What a run that was killed has begun goes on until it ends, and takes the tar with it.
 exec 9>/run/fliswarm-provision.lock
 flock 9
-if [ "$(cat "$home/bundle" 2>/dev/null)" = "$stamp" ] && [ -e "$home/bin/fliswarm" ] &&
-    [ "$(readlink -f /usr/local/bin/fliswarm)" = "$(readlink -f "$home/bin/fliswarm")" ]; then
+# Of all that is installed; what Python has compiled of it comes and goes. controller_probe.py has the same.
+sum() {
+    (cd "$home" && find . -type f ! -name '*.pyc' ! -path './bundle*' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum)
+}
+[ "$(cat "$home/bundle.sum" 2>/dev/null)" = "$(sum 2>/dev/null)" ] || rm -f "$home/bundle"
+if [ "$(cat "$home/bundle" 2>/dev/null)" = "$stamp" ] && [ -e "$home/bin/fliswarm" ]; then
+    ln -sfn "$home/bin/fliswarm" /usr/local/bin/fliswarm
     rm -f "$tar"
     exit 0
 fi
@@ -25,5 +30,6 @@ pip "$wheels"/*.whl
 # The same version may hold another fliswarm; of its dependencies that is never so.
 pip --force-reinstall "$wheels"/fliswarm-*.whl
 ln -sfn "$home/bin/fliswarm" /usr/local/bin/fliswarm
+sum >"$home/bundle.sum"
 echo "$stamp" >"$home/bundle"
 rm -f "$tar"

@@ -336,8 +336,8 @@ class LiveNode:
             finally:
                 tell(ended)
 
-    def world(self, wanted: ContainerSpec, tell: Tell) -> World:
-        """Return what changes of the node act on."""
+    def world(self, wanted: ContainerSpec, tell: Tell = lambda _: None) -> World:
+        """Return what changes of the node act on, and what can be asked of it."""
         return self._world(wanted, tell)
 
     def _world(self, wanted: ContainerSpec, tell: Tell) -> World:

@@ -168,7 +168,7 @@ class LiveNode:
         """
         if (change := self._journal.busy(self.node.name)) is not None:
             raise BusyError(self.node.name, change)
-        world = self._world(wanted, tell)
+        world = self.world(wanted, tell)
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)
             digest = await published(world, seen)
@@ -210,7 +210,7 @@ class LiveNode:
             # A pull may take long, so it has no say in whether the engine answers.
             await self._engine.ping()
             self._watch.answered()
-            world = self._world(wanted, tell, terms)
+            world = self.world(wanted, tell, terms)
             work = Work(world, self._journal)
             await self._settle(work, self.node.name, leave=True)
             await pull(world)
@@ -237,7 +237,7 @@ class LiveNode:
     ) -> bool:
         """Leave nothing of ours on the node; return whether there was anything."""
         with self._changing("remove", by, tell):
-            work = Work(self._world(wanted, tell, terms), self._journal)
+            work = Work(self.world(wanted, tell, terms), self._journal)
             await self._settle(work, self.node.name, leave=True)
             todo = removal(await self._engine.observe(wanted), neighbours, wanted)
             await work.carry_out("remove", by, steps(todo, wanted.name))
@@ -259,7 +259,7 @@ class LiveNode:
         See `start_anew`; ``beside`` are the cameras of the others on the same host.
         """
         with self._changing("reboot", by, tell):
-            world = replace(self._world(wanted, tell, terms), beside=beside)
+            world = replace(self.world(wanted, tell, terms), beside=beside)
             await start_anew(world, self._journal, by, limit, hard=hard)
             return True
 
@@ -271,7 +271,7 @@ class LiveNode:
         FliswarmError
             When that is not possible now; the entry stays.
         """
-        work = Work(self._world(entry.wanted, self._tell), self._journal)
+        work = Work(self.world(entry.wanted, self._tell), self._journal)
         with self._journal.hand(self.node.name, entry.change), self._watch.noticing():
             await self._settle(work, entry.key)
 
@@ -305,12 +305,12 @@ class LiveNode:
             finally:
                 tell(replace(ended, at=facts.now()))
 
-    def world(self, wanted: ContainerSpec, tell: Tell, terms: Terms = Terms()) -> World:
-        """Return what changes of the node act on."""
-        return self._world(wanted, tell, terms)
-
-    def _world(
-        self, wanted: ContainerSpec, tell: Tell, terms: Terms = Terms()
+    def world(
+        self,
+        wanted: ContainerSpec,
+        tell: Tell = lambda _: None,
+        terms: Terms = Terms(),
     ) -> World:
+        """Return what changes of the node act on, and what can be asked of it."""
         parts = self._engine, self.link, self._host, self._power, self._patience
         return World(self.node, wanted, *parts, tell, terms)

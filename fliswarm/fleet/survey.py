@@ -97,7 +97,7 @@ async def ask(fleet: LiveFleet, seen: Seen, image: str) -> str:
     """
     problem: FliswarmError | None = None
     for live in seen.on:
-        world = live.world(fleet.desired.container(live.node), lambda _: None)
+        world = live.world(fleet.desired.container(live.node))
         try:
             digest = await world.engine.digest(image)
         except EngineUnreachableError as error:

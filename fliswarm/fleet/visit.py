@@ -78,7 +78,7 @@ class Visit:
     ) -> None:
         node, desired = live.node, fleet.desired
         wanted = desired.container(node)
-        self._world = live.world(wanted, lambda _: None)
+        self._world = live.world(wanted)
         self._link = live.link
         self._logs_in = logs_in
         self._times = times

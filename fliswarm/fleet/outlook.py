@@ -92,7 +92,7 @@ class Outlook:
             leaving
             for leaving in self.ledger.leavings(wanted)
             # The computer has another address now, and is still a node's.
-            if leaving.identity not in seen
+            if leaving.identity not in seen and not _stays(leaving, wanted)
         ]
         left = await asyncio.gather(*(self._left(one, wanted) for one in leavings))
         differences = tuple(map(str, settings(running, wanted)))
@@ -134,7 +134,7 @@ class Outlook:
         look = await self._look(node, at, live, wanted)
         looks[node.name] = look
         if isinstance(look, FliswarmError):
-            return self._unseen(item, node, at, look)
+            return self._unseen(item, wanted.container(node).name, at, node, look)
         if edit.kind == MOVE:
             known = self.ledger.node(look.identity)
             same = known is not None and known.name == edit.node
@@ -150,14 +150,16 @@ class Outlook:
             return edit.node in wanted.enabled
         return self.roster.standing(live.node.name).enabled
 
-    def _unseen(self, item: Item, node: Node, at: Node, error: FliswarmError) -> Item:
+    def _unseen(
+        self, item: Item, name: str, at: Node, node: Node, error: FliswarmError
+    ) -> Item:
         """Return an item whose engine could not be asked."""
         why = error.problem if isinstance(error, NodeError) else str(error)
         item = replace(item, seen={**item.seen, "engine": digest(why)}, reconnect=True)
         new = item.kind in ELSEWHERE or at.engine != node.engine
         if not (new and isinstance(error, EngineUnreachableError)):
             return replace(item, problem=why)
-        made = f"container {node.name}: what is there is unknown, it is made new"
+        made = f"container {name}: what is there is unknown; it is made new"
         return replace(
             item, lines=(*item.lines, made), needs="host", unready=f"its engine: {why}"
         )
@@ -240,13 +242,16 @@ class Outlook:
 
 def _with_look(item: Item, look: _Look) -> Item:
     todo = look.plan
-    empty = todo.empty and item.kind == KEEP
+    # Where its engine is, is noted by whoever looks after the container.
+    moves = item.kind not in (KEEP, CHANGE) or any(
+        line.startswith("engine: ") for line in item.lines
+    )
     item = replace(
         item,
         kind=CHANGE if item.kind == KEEP and not todo.empty else item.kind,
-        lines=(*item.lines, *told(todo)),
+        lines=tuple(dict.fromkeys((*item.lines, *told(todo)))),
         seen={**item.seen, **_seen(look.seen, look)},
-        reconnect=not empty,
+        reconnect=moves or not todo.empty,
     )
     if todo.blocked is not None:
         return replace(item, kind=CHANGE, problem=todo.blocked)
@@ -276,6 +281,12 @@ def _seen(seen: Observation, look: _Look | None = None) -> dict[str, str]:
 
 def _containers(found: Iterable[Container]) -> list[list[str]]:
     return sorted([c.id, c.name, c.state, c.image_id] for c in found)
+
+
+def _stays(leaving: Leaving, wanted: Fleet) -> bool:
+    """Tell whether a node stays on its computer, whose engine is reached otherwise."""
+    node = wanted.nodes.get(leaving.node.name)
+    return node is not None and node.host == leaving.node.host
 
 
 def _neighbours(wanted: Fleet, node: Node) -> set[str]:

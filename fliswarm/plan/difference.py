@@ -263,16 +263,14 @@ def _container(
 
 
 def told(todo: Plan) -> tuple[str, ...]:
-    """Return what a plan does to a node, a line each; no value of a secret."""
+    """Return what a plan does to a node, a line each, without values of secrets."""
     lines = [_told(difference) for difference in todo.differences]
     for action in todo.actions:
         match action:
             case RemoveVolume(volume):
                 lines.append(f"volume {volume}: is removed")
             case ReplaceContainer(old) if old:
-                lines.append(
-                    "its container is replaced, and the camera stops meanwhile"
-                )
+                lines.append("its container is replaced: its camera stops meanwhile")
             case StartContainer():
                 lines.append("its container is started")
     return tuple(dict.fromkeys(lines))

@@ -19,6 +19,7 @@ from fliswarm.plan.difference import (
     StartContainer,
     plan,
     removal,
+    told,
 )
 from tests.unit.support.site import DATA, IMAGE, PULLED, engine, fleet
 
@@ -107,6 +108,34 @@ def test_case(file: Path) -> None:
 
 def test_there_are_cases() -> None:
     assert len(CASES) > 10
+
+
+def test_each_field_has_a_case() -> None:
+    cases = (yaml.safe_load(file.read_text("utf-8")) for file in CASES)
+    fields = (field for case in cases for field in case["differences"])
+    covered = {field.partition("/")[0] for field in fields}
+    others = {"container", "containers", "image_id", "image_digest", "state", "camera"}
+    assert covered >= {*container_spec().fields(), *others}
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_what_people_are_told_names_each_thing(file: Path) -> None:
+    """No value of an environment or of a volume's options is told."""
+    case = yaml.safe_load(file.read_text("utf-8"))
+    wanted = container_spec()
+    if "wanted" in case:
+        wanted = replace(wanted, volumes=tuple(case["wanted"]["volumes"]))
+    options = {k: case[k] for k in ("force", "published", "silent") if k in case}
+    found = plan(
+        wanted,
+        observed(wanted, case["seen"]),
+        neighbours=case.get("neighbours", ()),
+        **options,
+    )
+    said = told(found)
+    assert bool(said) is bool(found.actions)
+    assert "addr=" not in str(said)
+    assert "{" not in str(said)
 
 
 def test_a_difference_says_what_is_wanted_and_what_is_found() -> None:

@@ -62,15 +62,17 @@ SITE = """\
   tasks:
     - name: Configure the controller
       ansible.builtin.copy:
-        content: >-
-          {{ lookup('ansible.builtin.template', 'ROLE/templates/fliswarm.yaml.j2') }}
+        content: "{{ lookup('ansible.builtin.template', template) }}"
         dest: FOLDER/fliswarm.yaml
         mode: "0600"
+      vars: {template: ROLE/templates/fliswarm.yaml.j2}
       register: configured
     - name: Let it follow
       ansible.builtin.command: PYTHON -m fliswarm -H unix://FOLDER/c.sock reload
       changed_when: false
-      when: configured is changed and not ansible_check_mode
+      when:
+        - configured is changed and not ansible_check_mode
+        - "'FOLDER/c.sock' is exists"
 - hosts: manager
   gather_facts: false
   tags: [site_computers]
@@ -220,13 +222,9 @@ class WholeSite:
 
     async def up(self) -> None:
         """Provision the site, start the controller, launch the cameras."""
-        (self.folder / "fliswarm.yaml").write_text("", "utf-8")
-        done = await self.fliswarm("provision")
-        # There is no controller yet that could follow.
-        assert "Let it follow" in done.out, done.out + done.err
-        await self.start()
         done = await self.fliswarm("provision")
         assert done.code == 0, done.out + done.err
+        await self.start()
         fleet = self.service._fleet
         results = await fleet.apply(fleet.select(), lambda _: None)
         assert not [r.error for r in results if r.error is not None]

@@ -42,14 +42,14 @@ def give(
     A command that some nodes failed is done for telescope software, which goes on with
     the others. A person's script is to notice.
     """
-    exit_code, failed = EXIT_FAILED, False
+    exit_code, failed, out = EXIT_FAILED, False, console()
     with People() as people:
         for message in control.command(words):
             failed = failed or "failed" in message.data
             if as_json:
                 print(message_json(message), flush=True)
             elif raw:
-                print_message(console(), message)
+                print_message(out, message)
             else:
                 people.show(message)
             exit_code = message.exit_code

@@ -13,7 +13,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fliswarm.cli.console import console, table
+from fliswarm.cli.console import console, table, terminal
 from fliswarm.cli.fleet import give
 from fliswarm.cli.table import print_fleet, view
 from fliswarm.commands.group import terms
@@ -159,6 +159,7 @@ def _play(playbook: str, site: Site, options: list[str], *, as_json: bool) -> Su
         TimeElapsedColumn(),
         console=out,
         transient=True,
+        disable=not terminal(),
     ) as progress:
         shown = progress.add_task(f"{playbook}: {site.inventory}", total=None)
 

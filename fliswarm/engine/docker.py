@@ -225,12 +225,9 @@ class DockerEngine:
     ) -> Executed:
         """See `Engine.execute`."""
         late = f"{words[0]} did not end in {limit:g} s; it may run on in {container}"
-        done = await self._at_length(
+        return await self._at_length(
             limit, lambda api, _: streams.execute(api, container, words), late
         )
-        if done is None:
-            raise EngineError(self._node.name, late)
-        return done
 
     async def detail(self, container: str) -> ContainerDetail:
         """See `Engine.detail`."""

@@ -6,6 +6,7 @@ piece by piece, at its pace, so no more than a piece of a log is ever held.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -22,6 +23,9 @@ LINE_LIMIT = 1 << 18
 
 OUTPUT_LIMIT = 1 << 20
 """Bytes that are kept of what a program prints. The rest is read, and forgotten."""
+
+END_PAUSE = 0.05
+"""Seconds between two questions whether a program has ended."""
 
 CUT = "\n(more was printed, and is not shown)\n"
 
@@ -99,11 +103,8 @@ def printed(line: str) -> Printed:
     return Printed("", line)
 
 
-def execute(api: Client, container: str, words: Sequence[str]) -> Executed | None:
-    """Run a program in a container; see `Engine.execute`.
-
-    ``None`` is for one that goes on, and has closed its output.
-    """
+def execute(api: Client, container: str, words: Sequence[str]) -> Executed:
+    """Run a program in a container to its end; see `Engine.execute`."""
     made = api.exec_create(container, list(words))
     number = str(made["Id"])
     frames, kept, length = Frames(), bytearray(), 0
@@ -114,7 +115,7 @@ def execute(api: Client, container: str, words: Sequence[str]) -> Executed | Non
             length += len(found)
             kept += found[: OUTPUT_LIMIT - len(kept)]
     output = kept.decode("utf-8", "replace")
-    code = api.exec_inspect(number)["ExitCode"]
-    if not isinstance(code, int):
-        return None
+    # Its output ends before it does: by a moment, or by much.
+    while not isinstance(code := api.exec_inspect(number)["ExitCode"], int):
+        time.sleep(END_PAUSE)
     return Executed(code, output + CUT if length > len(kept) else output)

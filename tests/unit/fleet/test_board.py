@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fliswarm.fleet.board import Board, Known, News, State, fold
-from fliswarm.model import Container, Node, NodeStatus
+from fliswarm.fleet.board import PAST, Board, Known, News, State, fold
+from fliswarm.model import Container, Node, NodeStatus, facts
 from fliswarm.model.facts import (
     CameraDown,
     CameraUp,
@@ -134,3 +135,21 @@ def test_news_are_told_in_order_to_all_who_listen() -> None:
 @pytest.mark.parametrize("fact", [CameraUp(node="gfa1"), UNFINISHED])
 def test_a_fact_says_when(fact: Fact) -> None:
     assert fact.at.tzinfo is not None
+
+
+def test_the_past_has_a_bound() -> None:
+    news = News()
+    began = datetime.now(UTC)
+    for number in range(PAST + 10):
+        news.tell(facts.CameraDown(node="gfa1", reason=str(number)))
+        news.tell(facts.Told(node="gfa1", code="i", sender="x", keywords={"n": number}))
+    news.tell(facts.PullProgressed(node="gfa1", image="x", done=1, total=2))
+    huge = {"text": "x" * 10_000}
+    news.tell(facts.Told(node="gfa1", code="i", sender="x", keywords=huge))
+    kept = news.since(began)
+    downs = [fact for fact in kept if isinstance(fact, facts.CameraDown)]
+    # However much cameras say, what happens is kept.
+    assert [fact.reason for fact in downs] == [str(n) for n in range(10, PAST + 10)]
+    assert len(kept) == PAST + PAST // 4
+    assert kept == sorted(kept, key=lambda fact: fact.at)
+    assert news.since(datetime.now(UTC) + timedelta(seconds=1)) == []

@@ -134,6 +134,7 @@ class FakeEngine:
         self.logs: dict[str, list[Printed]] = {}
         self.programs: dict[str, Executed | None] = {}
         self._begun: dict[str, list[str]] = {}
+        self._late = False
         self.held: dict[str, asyncio.Event] = {}
         self.asked: list[tuple[str, str]] = []
         self.begun = 0
@@ -383,7 +384,10 @@ class FakeEngine:
                 if number in self._codes:
                     return 200, {"ExitCode": self._codes[number]}
                 done = self.programs.get(self._begun[number][0], NO_PROGRAM)
-                return 200, {"ExitCode": None if done is None else done.exit_code}
+                # It has ended a moment after its output has.
+                late, self._late = self._late, not self._late
+                known = done is not None and late
+                return 200, {"ExitCode": done.exit_code if done and known else None}
             case _, ["volumes", *rest]:
                 return self._volumes(method, rest, query, body)
             case "POST", ["images", "create"]:

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.hub.tron import TronLink
+from fliswarm.net.apart import Apart
+
+LOOK_LIMIT = 30.0
+"""Seconds to look for files, which may be on a disk of another computer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Site:
     ``name`` and ``version`` are the actor's; ``reload`` reads the configuration again
     and returns the names of the nodes that changed; ``stale`` only tells what is not
     as the configuration has it; ``running`` holds the commands that go on until they
-    are stopped, by name.
+    are stopped, by name; ``looking`` looks for files, beside the event loop.
     """
 
     fleet: LiveFleet
@@ -28,6 +32,7 @@ class Site:
     stale: Callable[[], Awaitable[list[str]]]
     hub: TronLink | None = None
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    looking: Apart = field(default_factory=lambda: Apart("looking for", LOOK_LIMIT))
 
 
 @dataclass(frozen=True, slots=True)

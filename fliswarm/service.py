@@ -73,7 +73,6 @@ class Service:
     ) -> None:
         self._load = load
         self._files = Apart("reading", read_limit)
-        self._read_limit = read_limit
         self._turn = asyncio.Lock()
         desired = load()
         actor = desired.actor
@@ -182,7 +181,7 @@ class Service:
             return await self._files.ask("the configuration", self._load)
         except TimeoutError as error:
             problem = (
-                f"it could not be read in {self._read_limit:g} s; nothing is changed. "
+                f"it could not be read in {self._files.limit:g} s; nothing is changed. "
                 "Remedy: see that the file system of fliswarm.yaml and of the "
                 "certificates answers, then reload again"
             )

@@ -10,7 +10,11 @@ from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet
+from fliswarm.net.apart import Apart
 from fliswarm.record.record import Record
+
+LOOK_LIMIT = 30.0
+"""Seconds to look for files, which may be on a disk of another computer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Site:
     and returns the names of the nodes that changed; ``stale`` only tells what is not
     as the configuration has it; ``running`` holds the commands that go on until they
     are stopped, by name; ``read`` makes a fleet of a configuration's text; ``record``
-    is of what is changed.
+    is of what is changed; ``looking`` looks for files, beside the event loop.
     """
 
     fleet: LiveFleet
@@ -33,6 +37,7 @@ class Site:
     read: Callable[[str], Fleet] | None = None
     record: Record = field(default_factory=lambda: Record(None))
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    looking: Apart = field(default_factory=lambda: Apart("looking for", LOOK_LIMIT))
 
 
 @dataclass(frozen=True, slots=True)

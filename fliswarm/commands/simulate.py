@@ -19,9 +19,6 @@ IMAGE = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz|xz|z))?$", re.IGNORECASE)
 """What an image's name ends with. Whoever may show images to displays learns from
 these replies of no other file of this computer."""
 
-LOOK_LIMIT = 30.0
-"""Seconds to look for images, which may be on a disk of another computer."""
-
 
 @commands.command(everywhere=True, context_settings=SETTINGS)
 @click.argument("GLOB", required=False)
@@ -40,7 +37,7 @@ async def simulate(
     if glob is None:
         call.fail(error="A valid path pattern is required to start the simulation.")
         return
-    images = await _images(glob)
+    images = await _images(context.site.looking, glob)
     if not images:
         call.fail(error="No images found.")
         return
@@ -53,7 +50,7 @@ async def simulate(
         await asyncio.sleep(max(delay, 0.01))
 
 
-async def _images(glob: str) -> list[str]:
+async def _images(looking: Apart, glob: str) -> list[str]:
     """Return the images that a pattern means, and no other files."""
 
     def look() -> list[str]:
@@ -62,9 +59,10 @@ async def _images(glob: str) -> list[str]:
         return [name for name in found if IMAGE.search(name)]
 
     try:
-        return await Apart("looking for", LOOK_LIMIT).ask("images", look)
+        return await looking.ask("images", look)
     except TimeoutError as error:
-        raise FliswarmError(f"{glob}: no look at it in {LOOK_LIMIT:g} s") from error
+        text = f"{glob}: what files there are is not told in {looking.limit:g} s"
+        raise FliswarmError(text) from error
     except ValueError:
         # A pattern that no file can have.
         return []

@@ -31,8 +31,8 @@ class Apart:
     """
 
     def __init__(self, name: str, limit: float, turns: int = 4) -> None:
+        self.limit = limit
         self._name = name
-        self._limit = limit
         self._turns = turns
         self._keys: dict[str, _Key] = {}
 
@@ -54,7 +54,7 @@ class Apart:
         kept = self._keys.setdefault(key, _Key(self._turns))
         kept.users += 1
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.limit):
                 await kept.turn.acquire()
                 ended = self._begin(key, kept, work)
                 # Who is cancelled lets the thread go on, which cannot be ended.

@@ -252,7 +252,7 @@ async def test_a_file_that_is_never_there_is_told_and_the_next_is_read(
                 'f error="the configuration: it could not be read in 0.05 s; nothing is'
             )
         hangs.set()
-        running.service._files._limit = LIMIT
+        running.service._files.limit = LIMIT
         assert (await command(running, "reload"))[-1] == ': text="changed: nothing"'
 
 

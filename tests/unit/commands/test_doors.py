@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.unit.support.camera import RawCamera, line, obedient
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import observatory
 from tests.unit.support.site import free_port
-from tests.unit.support.wait import until
+from tests.unit.support.wait import LIMIT, until
 
 
 def me() -> str:
@@ -112,6 +113,26 @@ async def test_files_that_are_no_images_are_named_to_nobody(tmp_path: Path) -> N
                 seen.add(line.strip().rpartition("/")[2])
         await client.close()
     assert seen == {"a.fits", "b.FITS.gz", "c.fit"}
+
+
+async def test_a_disk_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> None:
+    """Who asks for its images is told so, and may ask again."""
+    async with observatory({"gfa1": free_port()}, tmp_path / "c.sock") as running:
+        site: Site = running.service._dispatcher._site
+        site.looking.limit = 0.05
+        hangs = threading.Event()
+        asked = [site.looking.ask("images", hangs.wait) for _ in range(4)]
+        await asyncio.gather(*asked, return_exceptions=True)
+        client = await Client.connect(running.port)
+        for _ in range(2):
+            end = (await client.command(f"5 simulate {tmp_path}/*"))[-1]
+            assert end.startswith(f'f error="{tmp_path}/*: what files there are is not')
+        assert (await client.command("6 ping"))[-1] == ": text=Pong."
+        hangs.set()
+        site.looking.limit = LIMIT
+        end = (await client.command(f"7 simulate {tmp_path}/*"))[-1]
+        assert end == 'f error="No images found."'
+        await client.close()
 
 
 # Exit codes

@@ -14,7 +14,7 @@ from fliswarm.plan.difference import Plan
 from tests.unit.support.camera import RawCamera, line
 from tests.unit.support.live import Computer, Site
 from tests.unit.support.site import IMAGE, PULLED
-from tests.unit.support.wait import until
+from tests.unit.support.wait import LIMIT, until
 
 
 async def reload(site: Site) -> None:
@@ -488,10 +488,12 @@ async def test_a_change_of_one_node_is_refused_while_another_is_under_way(
 ) -> None:
     """Its neighbour waits for its turn instead."""
     computer = await share(site)
-    with site.fleet.journal.hand("gfa1", "remove"):
-        (result,) = await site.fleet.apply(site.fleet.select("gfa1"), lambda _: None)
-        assert str(result.error) == "gfa1: another remove is under way"
     async with site.fleet._turns.of(site.desired.nodes["gfa1"], ["gfa2"]):
+        with site.fleet.journal.hand("gfa1", "remove"):
+            async with asyncio.timeout(LIMIT):
+                own = site.fleet.select("gfa1")
+                (result,) = await site.fleet.apply(own, lambda _: None)
+        assert str(result.error) == "gfa1: another remove is under way"
         nodes = site.fleet.select("gfa2")
         waiting = asyncio.create_task(
             site.fleet.apply(nodes, lambda _: None, force=True)

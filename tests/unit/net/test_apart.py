@@ -51,7 +51,7 @@ async def test_what_hangs_takes_the_turns_of_its_own_key(
             await short.ask("a", hang)
     # Those that hang keep their turns: no more threads are begun.
     assert begun == 2
-    short._limit = LIMIT
+    short.limit = LIMIT
     assert await short.ask("b", lambda: 1) == 1
     waiting = asyncio.create_task(short.ask("a", lambda: 2))
     hanging.set()

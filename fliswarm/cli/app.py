@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import keyword
 import os
 import sys
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ COMMANDS = {
     "provision": "site",
     "up": "site",
     "down": "site",
+    "import": "importing",
 }
 """Which module of this package has which command; read only when it is used."""
 
@@ -92,7 +94,9 @@ class _Group(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"fliswarm.cli.{COMMANDS[name]}")
-        command: click.Command = getattr(module, name.replace("-", "_"))
+        word = name.replace("-", "_")
+        word += "_" * keyword.iskeyword(word)
+        command: click.Command = getattr(module, word)
         return command
 
     def format_commands(
@@ -108,6 +112,7 @@ HELP = {
     "up": "Provision the site, start the controller, launch all cameras.",
     "down": "Remove the camera containers and stop the controller.",
     "provision": "Run the playbooks over the site.",
+    "import": "Write an inventory from a configuration of sdss-fliswarm.",
     "status": "Show the fleet; exits with 1 when fliswarm is not running.",
     "talk": "Send a command to selected or all cameras.",
     "reconnect": "Make containers as they should be and reconnect the cameras.",

@@ -12,6 +12,7 @@ from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
 from fliswarm.commands.report import report, trouble
 from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
+from fliswarm.fleet.adopting import adopt as adopt_all
 from fliswarm.fleet.fan import ApplyResult
 from fliswarm.fleet.left import Leaving
 from fliswarm.fleet.node import LiveNode
@@ -27,6 +28,11 @@ from fliswarm.model.facts import Fact, Tell
     help="Replaces containers that are as they should be.",
 )
 @click.option("--dry-run", is_flag=True, help="Only says what would be done.")
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Takes over what sdss-fliswarm runs; what is as wanted is not replaced.",
+)
 async def reconnect(
     context: Context,
     names: str | None,
@@ -35,14 +41,20 @@ async def reconnect(
     *,
     force: bool,
     dry_run: bool,
+    adopt: bool,
 ) -> None:
     """Recreates volumes and restarts the Docker containers."""
     call, fleet = context.call, context.fleet
     nodes = fleet.select(names, category, exclude)
     whole = names is None and category is None and exclude is None
     if dry_run:
-        await _say_plan(context, nodes, whole=whole, force=force)
+        await _say_plan(context, nodes, whole=whole, force=force, adopt=adopt)
         return
+    if adopt:
+        errors = await adopt_all(fleet, nodes, telling(call), call.who)
+        for error in errors.values():
+            call.note(error.exit_code)
+            call.error(error=str(error))
     results = await fleet.apply(nodes, telling(call), call.who, force=force)
     failed = report_errors(call, results)
     good = [node for node in nodes if node.node.name not in failed]
@@ -90,11 +102,16 @@ async def _clear(context: Context, leavings: Sequence[Leaving]) -> list[str]:
 
 
 async def _say_plan(
-    context: Context, nodes: list[LiveNode], *, whole: bool, force: bool
+    context: Context,
+    nodes: list[LiveNode],
+    *,
+    whole: bool,
+    force: bool,
+    adopt: bool,
 ) -> None:
     call = context.call
     unknown = False
-    plans = await context.fleet.plan(nodes, telling(call), force=force)
+    plans = await context.fleet.plan(nodes, telling(call), force=force, adopt=adopt)
     for node, steps in zip(nodes, plans, strict=True):
         name = node.node.name
         trouble(context, name)

@@ -93,6 +93,8 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
             return "w", f"Docker Engine does not answer: {fact.reason}."
         case facts.LocalImageTaken():
             return "w", f"{fact.reason}; using the {fact.image} that is there."
+        case facts.Adopted():
+            return "i", f"the container of sdss-fliswarm, {fact.container}, is adopted."
         case facts.PullProgressed(done=done, total=total) if total:
             return "d", f"pulling, {_part(done, total)}."
         case facts.VolumeStays():

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from fliswarm.engine import acts, answers, sdk, tls
@@ -92,6 +92,7 @@ class DockerEngine:
         self._credentials = credentials
         self._knocks = knocks
         self.certificate_ends: datetime | None = None
+        self.adopted: Mapping[str, str] = {}
         self._tunnel = Tunnel(node) if node.engine.startswith("ssh://") else None
         self._calls = Calls()
         self._client: Client | None = None
@@ -107,7 +108,9 @@ class DockerEngine:
     ) -> Observation:
         """See `Engine.observe`."""
         return await self._call(
-            LOOK_LIMIT, lambda api: acts.observe(api, wanted, image), self._glance
+            LOOK_LIMIT,
+            lambda api: acts.observe(api, wanted, image, self.adopted),
+            self._glance,
         )
 
     async def identity(self) -> str:
@@ -170,6 +173,10 @@ class DockerEngine:
     async def run(self, wanted: ContainerSpec) -> str:
         """See `Engine.run`."""
         return await self._call(ACT_LIMIT, lambda api: acts.run(api, wanted))
+
+    async def again(self, name: str, made: Mapping[str, Any]) -> str:
+        """See `Engine.again`."""
+        return await self._call(ACT_LIMIT, lambda api: acts.again(api, name, made))
 
     async def start(self, container: str) -> None:
         """See `Engine.start`."""

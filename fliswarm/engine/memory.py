@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
     Container,
     ContainerSpec,
+    Foreign,
     Image,
     Observation,
     Pulled,
@@ -24,6 +26,7 @@ from fliswarm.model import (
     Volume,
 )
 from fliswarm.model.imagename import digest_of, split
+from fliswarm.plan.adoption import with_originals
 
 STATES = (
     "created",
@@ -46,6 +49,7 @@ class MemoryDaemon:
     def __init__(self) -> None:
         self.containers: dict[str, Container] = {}
         self.images: dict[str, Image] = {}
+        self.foreign: dict[str, Foreign] = {}
         self.volumes: set[str] = set()
         self.logs: dict[str, str] = {}
         self.identity = str(uuid.uuid4())
@@ -101,11 +105,24 @@ class MemoryEngine:
     def __post_init__(self) -> None:
         self.calls: list[str] = []
         self.certificate_ends: datetime | None = None
+        self.adopted: Mapping[str, str] = {}
 
     def add_foreign(self, name: str) -> str:
         """Put a container of someone else on the engine; return its id."""
         made = Container(self.daemon.new_id(), name, "running", "sha256:foreign")
         self.daemon.containers[made.id] = made
+        return made.id
+
+    def add_original(self, foreign: Foreign) -> str:
+        """Put a container as sdss-fliswarm makes it on the engine; return its id.
+
+        It is gone when it is stopped.
+        """
+        name, image = foreign.name, foreign.image_id
+        made = Container(self.daemon.new_id(), name, foreign.state, image)
+        self.daemon.containers[made.id] = made
+        its = {"foreign": made.id, "HostConfig": {"AutoRemove": True}}
+        self.daemon.foreign[made.id] = replace(foreign, id=made.id, made=its)
         return made.id
 
     def has(self, container: str) -> bool:
@@ -133,7 +150,7 @@ class MemoryEngine:
             for container in found
             if container.node != wanted.node and container.name == wanted.name
         )
-        return Observation(
+        seen = Observation(
             wanted.node,
             tuple(c for c in found if c.node == wanted.node),
             frozenset(self.daemon.volumes),
@@ -141,6 +158,13 @@ class MemoryEngine:
             next(foreign, None),
             tuple(c for c in found if c.node and c.node != wanted.node),
         )
+        known = [
+            replace(its, name=c.name, state=c.state)
+            for c in found
+            if (its := self.daemon.foreign.get(c.id)) is not None
+            and c.id in {*self.adopted, seen.foreign}
+        ]
+        return with_originals(wanted, seen, known, self.adopted)
 
     async def identity(self) -> str:
         """See `Engine.identity`."""
@@ -225,6 +249,17 @@ class MemoryEngine:
         self._end(call)
         return made.id
 
+    async def again(self, name: str, made: Mapping[str, Any]) -> str:
+        """See `Engine.again`."""
+        call = self._begin(f"again {name}")
+        self._free(name)
+        container = self.add_original(
+            replace(self.daemon.foreign[made["foreign"]], name=name, state="created")
+        )
+        self._change(container, state="running")
+        self._end(call)
+        return container
+
     async def start(self, container: str) -> None:
         """See `Engine.start`."""
         call = self._begin("start")
@@ -242,6 +277,8 @@ class MemoryEngine:
         call = self._begin(f"stop {grace:g}")
         if self._get(container).state in ALIVE:
             self._change(container, state="exited")
+        if container in self.daemon.foreign:
+            del self.daemon.containers[container]
         self._end(call)
 
     async def rename(self, container: str, name: str) -> None:

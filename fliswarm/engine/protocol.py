@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from fliswarm.model import (
     ContainerSpec,
@@ -34,9 +34,12 @@ class Engine(Protocol):
     ----------
     certificate_ends
         When the first of its certificate and ours ends, as far as is known.
+    adopted
+        Containers without our labels that are ours all the same, by id, and whose.
     """
 
     certificate_ends: datetime | None
+    adopted: Mapping[str, str]
 
     async def ping(self) -> None:
         """Return when the engine answers."""
@@ -44,7 +47,7 @@ class Engine(Protocol):
     async def observe(
         self, wanted: ContainerSpec, *, image: bool = True
     ) -> Observation:
-        """Return what the engine has of ours.
+        """Return what the engine has of ours, with what was adopted.
 
         With ``image``, also the image that ``wanted`` names, and volumes that
         ``wanted`` has not.
@@ -97,6 +100,12 @@ class Engine(Protocol):
 
     async def run(self, wanted: ContainerSpec) -> str:
         """Make and start a container with our labels; return its id."""
+
+    async def again(self, name: str, made: Mapping[str, Any]) -> str:
+        """Make and start a container that was not ours once more; return its id.
+
+        ``made`` is what `fliswarm.model.Foreign` has of it.
+        """
 
     async def start(self, container: str) -> None:
         """Start a container that exists, by id; a paused one goes on."""

@@ -51,6 +51,7 @@ __all__ = [
     "Mount",
     "connect",
     "first_cause",
+    "is_gone",
     "is_outdated",
     "refusal",
     "words",
@@ -254,6 +255,13 @@ class Client(docker.APIClient):
             return Login({}, str(error.__cause__ or error))
         return Login(found or {})
 
+    def from_config(self, config: Mapping[str, Any], name: str) -> str:
+        """Make a container of what an engine told of another one; return its id."""
+        made = self.create_container_from_config(  # type: ignore[no-untyped-call]
+            dict(config), name
+        )
+        return str(made["Id"])
+
     def pulling(self, name: str, login: Login) -> Iterator[Mapping[str, Any]]:
         """Pull an image, and return what the engine says of it meanwhile."""
         repository, tag = answers.split(name)
@@ -293,6 +301,11 @@ def is_outdated(error: Exception) -> bool:
     """Return whether an engine has become one of another version."""
     said = words(error) if isinstance(error, docker.errors.APIError) else ""
     return "client version" in said and ("too old" in said or "too new" in said)
+
+
+def is_gone(error: docker.errors.APIError) -> bool:
+    """Return whether an engine does not have, any more, what it was asked for."""
+    return isinstance(error, docker.errors.NotFound)
 
 
 def refusal(node: str, error: BaseException) -> EngineError | None:

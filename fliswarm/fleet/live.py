@@ -11,6 +11,7 @@ from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
 from fliswarm.errors import FliswarmError, SelectionError
+from fliswarm.fleet.adopted import Adopted
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.left import Leaving, Ledger
@@ -62,8 +63,10 @@ class LiveFleet:
         self.journal = Journal(state and state / "journal")
         self._ledger = Ledger(state and state / "engines.json")
         self.roster = Roster(desired, state and state / "roster.json", self.news.tell)
+        self.adopted = Adopted(state and state / "adopted.json")
+        knowing = self.adopted.of(connect)
         self._maker = Maker(
-            connect, reach, power, self.journal, self.news.tell, patience
+            knowing, reach, power, self.journal, self.news.tell, patience
         )
         self._nodes = {
             name: self._maker.node(node) for name, node in desired.nodes.items()
@@ -207,8 +210,6 @@ class LiveFleet:
         every = self.desired.nodes.values()
         return {n.name for n in every if n.engine == node.engine and n is not node}
 
-    # What
-
     async def status(
         self, nodes: Sequence[LiveNode], *, detail: bool = False
     ) -> list[NodeStatus]:
@@ -229,13 +230,14 @@ class LiveFleet:
         tell: Tell = lambda _: None,
         *,
         force: bool = False,
+        adopt: bool = False,
     ) -> list[Plan | FliswarmError]:
         """Return what `apply` would do on each node, or why that cannot be told."""
 
         def one(live: LiveNode) -> Awaitable[Plan]:
             wanted = self.desired.container(live.node)
             others = self._neighbours(live.node)
-            return live.plan(wanted, others, tell, force=force)
+            return live.plan(wanted, others, tell, force=force, adopt=adopt)
 
         return await fan(nodes, one)
 

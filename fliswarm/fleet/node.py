@@ -25,6 +25,7 @@ from fliswarm.host import Host
 from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import ContainerSpec, Node, NodeStatus, facts
 from fliswarm.model.facts import Fact, Tell
+from fliswarm.plan.adoption import adopting
 from fliswarm.plan.difference import Plan, removal
 
 
@@ -118,6 +119,7 @@ class LiveNode:
         except EngineError as error:
             return self._without_engine(error)
         found = current(wanted, seen)
+        has = seen.volumes | (found.stand_ins if found else frozenset())
         digest = None
         if found and seen.image and seen.image.id == found.image_id:
             digest = seen.image.digest
@@ -128,10 +130,11 @@ class LiveNode:
             camera_up=self.link.up,
             found=found,
             strangers=tuple(c for c in seen.others if c.node not in neighbours),
-            volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
+            volumes={v.name: v.docker_name in has for v in wanted.volumes},
             digest=digest,
             camera_problem=None if self.link.up else self.link.problem,
             certificate_ends=self._engine.certificate_ends,
+            original=seen.original,
         )
 
     def _without_engine(self, error: EngineError) -> NodeStatus:
@@ -167,11 +170,11 @@ class LiveNode:
         tell: Tell = lambda _: None,
         *,
         force: bool = False,
+        adopt: bool = False,
     ) -> Plan:
-        """Return what `apply` would do.
+        """Return what `apply` would do, with ``adopt`` after an adoption.
 
-        The registry is asked for its image, which is not pulled, and the camera whether
-        it answers.
+        The registry is asked for its image, and nothing is pulled.
         """
         if (change := self._journal.busy(self.node.name)) is not None:
             raise BusyError(self.node.name, change)
@@ -179,6 +182,7 @@ class LiveNode:
         with self._watch.noticing():
             seen = await self._engine.observe(wanted)
             digest = await published(world, seen)
+        seen = adopting(seen) if adopt else seen
         return await planned(world, seen, neighbours, digest, force=force)
 
     # Changing
@@ -258,12 +262,8 @@ class LiveNode:
         ----------
         wanted
             The container whose camera is waited for.
-        tell
-            Is told of each step.
         limit
             Seconds for all of it.
-        by
-            Who wants it.
         hard
             Switch the power off and on instead of asking the host itself.
 

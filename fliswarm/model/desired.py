@@ -14,6 +14,9 @@ LABEL_NODE = "org.sdss.fliswarm.node"
 LABEL_SPEC = "org.sdss.fliswarm.spec"
 """Label that holds the specification a container was made from, as JSON."""
 
+USB_BUS = "/dev/bus/usb"
+"""Folder of the device files of cameras, which every container has from its host."""
+
 CERTIFICATE_DAYS = 60
 """Days before the end of a certificate from which on `status` tells it."""
 

@@ -138,6 +138,13 @@ class LocalImageTaken(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted(Fact):
+    """A container that sdss-fliswarm made is the node's own from now on."""
+
+    container: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSilent(Fact):
     """The container runs and its camera does not answer: it will be replaced."""
 

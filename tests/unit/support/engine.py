@@ -301,11 +301,7 @@ class FakeEngine:
             raise RefusalError(404, f"No such container: {rest[0]}")
         match method, rest[1:]:
             case "GET", ["json"]:
-                return 200, {
-                    "Id": found["Id"],
-                    "Config": {"Tty": True},
-                    "State": {"Status": found["State"]},
-                }
+                return 200, self._inspected(found)
             case "DELETE", []:
                 del self.containers[found["Id"]]
             case "POST", ["rename"]:
@@ -316,6 +312,31 @@ class FakeEngine:
             case "POST", [verb]:
                 return self._change(found, verb)
         return 204, None
+
+    def _inspected(self, found: dict[str, Any]) -> dict[str, Any]:
+        body = found["Body"]
+        host = body.get("HostConfig") or {}
+        return {
+            "Id": found["Id"],
+            "Name": found["Names"][0],
+            "Image": found["ImageID"],
+            "Config": {
+                "Tty": True,
+                "Image": body["Image"],
+                "Env": ["PATH=/bin", *(body.get("Env") or [])],
+                "User": body.get("User") or "",
+            },
+            "HostConfig": host,
+            "Mounts": [
+                {
+                    "Type": mount["Type"],
+                    "Destination": mount["Target"],
+                    "Name" if mount["Type"] == "volume" else "Source": mount["Source"],
+                }
+                for mount in host.get("Mounts") or ()
+            ],
+            "State": {"Status": found["State"]},
+        }
 
     def _change(self, found: dict[str, Any], verb: str) -> Answer:
         state = found["State"]
@@ -332,6 +353,8 @@ class FakeEngine:
                 raise RefusalError(409, "Container is paused. Unpause it first")
             case "stop", "running" | "restarting":
                 found["State"] = "exited"
+                if (found["Body"].get("HostConfig") or {}).get("AutoRemove"):
+                    del self.containers[found["Id"]]
             case "stop", _:
                 return 304, None
             case "pause", "running":
@@ -342,7 +365,8 @@ class FakeEngine:
 
     def _create(self, name: str, body: dict[str, Any]) -> Answer:
         self._free(name)
-        image = self.images.get(body["Image"])
+        by_id = {image.id: image for image in self.images.values()}
+        image = self.images.get(body["Image"]) or by_id.get(body["Image"])
         if image is None:
             return NO_IMAGE
         number = f"{next(self._ids):012x}" + "0" * 52
@@ -354,6 +378,7 @@ class FakeEngine:
             "ImageID": image.id,
             "Labels": body.get("Labels"),
             "State": "created",
+            "Body": body,
             "Mounts": [
                 {"Type": mount["Type"], "Name": mount["Source"]} for mount in mounts
             ],
@@ -387,8 +412,15 @@ class FakeEngine:
                     or None
                 }
             case "POST", ["create"]:
-                made = {"Name": body["Name"], "Labels": body.get("Labels") or {}}
+                made = {
+                    "Name": body["Name"],
+                    "Labels": body.get("Labels") or {},
+                    "Driver": body.get("Driver") or "local",
+                    "Options": body.get("DriverOpts"),
+                }
                 return 201, self.volumes.setdefault(body["Name"], made)
+            case "GET", [name] if name in self.volumes:
+                return 200, self.volumes[name]
             case "DELETE", [name] if name in self.volumes:
                 for found in self.containers.values():
                     if any(mount["Name"] == name for mount in found["Mounts"]):

@@ -9,13 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fliswarm.change.world import Patience
 from fliswarm.engine.memory import MemoryDaemon, MemoryEngine
 from fliswarm.errors import HostError
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.host.memory import MemoryHost
-from fliswarm.model import Container, Fleet, Node
+from fliswarm.model import (
+    USB_BUS,
+    Container,
+    ContainerSpec,
+    Fleet,
+    Foreign,
+    ForeignVolume,
+    Node,
+)
 from fliswarm.model.facts import Fact
 from tests.unit.support.camera import RawCamera, line
 from tests.unit.support.site import IMAGE, PULLED, fleet
@@ -51,8 +60,10 @@ class Computer:
 
     def _answer(self, camera: RawCamera, number: int, _: str) -> None:
         if self.power and self.running:
-            name = str(self.running[0].spec["environment"]["ACTOR_NAME"])  # type: ignore[index]
-            camera.send(line(number, ":", name))
+            first = self.running[0]
+            foreign = self.daemon.foreign.get(first.id)
+            its: Any = foreign.environment if foreign else first.spec["environment"]
+            camera.send(line(number, ":", str(its["ACTOR_NAME"])))
 
     def engine(self, node: Node) -> MemoryEngine:
         """Return this computer's engine, for a node."""
@@ -152,3 +163,27 @@ class Site:
             self.fleet.select(), lambda _: None, "a test", **options
         )
         return {r.node: None if r.error is None else str(r.error) for r in results}
+
+
+def original_of(wanted: ContainerSpec) -> Foreign:
+    """Return the container that sdss-fliswarm makes where ``wanted`` should run."""
+    volumes = {
+        volume.target: ForeignVolume(volume.driver, dict(volume.options))
+        for volume in wanted.volumes
+    }
+    return Foreign(
+        id="",
+        name=wanted.name,
+        state="running",
+        image=wanted.image,
+        image_id=PULLED.id,
+        environment={
+            name: wanted.environment[name] for name in ("ACTOR_NAME", "OBSERVATORY")
+        },
+        volumes=volumes,
+        binds={USB_BUS: USB_BUS},
+        privileged=True,
+        memory=6 << 30,
+        cpus=3.5,
+        user=wanted.user,
+    )

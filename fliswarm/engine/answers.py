@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from fliswarm.model import (
@@ -19,6 +20,7 @@ from fliswarm.model import (
     Image,
     Observation,
     PullProgress,
+    StoredImage,
 )
 from fliswarm.model.imagename import split as split
 
@@ -136,6 +138,18 @@ def image(found: Mapping[str, Any], name: str) -> Image:
     # One image may have been pulled by the digest of an index and by its own.
     digest = tag if tag in digests else next(iter(digests), None)
     return Image(_text(found, "Id"), digest)
+
+
+def stored(found: Mapping[str, Any]) -> StoredImage:
+    """Return one image of an engine's list; one without a name has a sign for it."""
+    created = datetime.fromtimestamp(int(found.get("Created") or 0), UTC)
+    return StoredImage(
+        _text(found, "Id"),
+        tuple(n for n in map(str, found.get("RepoTags") or ()) if "<none>" not in n),
+        tuple(n for n in map(str, found.get("RepoDigests") or ()) if "<none>" not in n),
+        int(found.get("Size") or 0),
+        created.isoformat(timespec="seconds"),
+    )
 
 
 def digest(found: Mapping[str, Any]) -> str | None:

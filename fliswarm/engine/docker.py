@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from fliswarm.engine import acts, answers, sdk, tls
 from fliswarm.engine.calls import Call, Calls
+from fliswarm.engine.images import ACT_LIMIT, LOOK_LIMIT, SILENCE_LIMIT, ImageStore
 from fliswarm.engine.knock import knock, port
 from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.engine.sdk import Client
@@ -38,17 +39,8 @@ from fliswarm.model import (
 
 T = TypeVar("T")
 
-LOOK_LIMIT = 3.0
-"""Seconds for an engine to answer a question."""
-
 REGISTRY_LIMIT = 15.0
 """Seconds for an engine to answer a question that it has to ask a registry."""
-
-ACT_LIMIT = 120.0
-"""Seconds for an engine to act: a start waits for its NFS mounts."""
-
-SILENCE_LIMIT = 120.0
-"""Seconds in which a pull says nothing: a registry that is away, a slow disk."""
 
 KNOCKS = 64
 """Engines that are knocked at beside each other. Each greeting of TLS takes the event
@@ -77,7 +69,7 @@ class DockerEngines:
         return DockerEngine(node, self._glance, self._credentials, self._knocks)
 
 
-class DockerEngine:
+class DockerEngine(ImageStore):
     """The Docker Engine of one node; see `fliswarm.engine.protocol.Engine`."""
 
     def __init__(

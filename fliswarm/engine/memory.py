@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from fliswarm.engine.memoryimages import MemoryImages, find_image
 from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
@@ -25,7 +26,7 @@ from fliswarm.model import (
     PullProgress,
     Volume,
 )
-from fliswarm.model.imagename import digest_of, split
+from fliswarm.model.imagename import digest_of
 from fliswarm.plan.adoption import with_originals
 
 STATES = (
@@ -44,12 +45,16 @@ ALIVE = ("running", "paused", "restarting")
 
 
 class MemoryDaemon:
-    """What one Docker Engine has, whoever asks: containers, images, volumes of ours."""
+    """What one Docker Engine has, whoever asks: containers, images, volumes of ours.
+
+    ``archives`` are those that images came in, by their ids.
+    """
 
     def __init__(self) -> None:
         self.containers: dict[str, Container] = {}
         self.images: dict[str, Image] = {}
         self.foreign: dict[str, Foreign] = {}
+        self.archives: dict[str, bytes] = {}
         self.volumes: set[str] = set()
         self.logs: dict[str, str] = {}
         self.identity = str(uuid.uuid4())
@@ -60,23 +65,8 @@ class MemoryDaemon:
         return f"{next(self._ids):064x}"
 
 
-def _find(images: Mapping[str, Image], name: str) -> Image | None:
-    """Return an image by its name, or by the digest of any name in its repository."""
-    if name in images or (digest := digest_of(name)) is None:
-        return images.get(name)
-    repository, _ = split(name)
-    return next(
-        (
-            image
-            for other, image in images.items()
-            if image.digest == digest and split(other)[0] == repository
-        ),
-        None,
-    )
-
-
 @dataclass
-class MemoryEngine:
+class MemoryEngine(MemoryImages):
     """A Docker Engine that exists only in this process.
 
     Parameters
@@ -154,7 +144,7 @@ class MemoryEngine:
             wanted.node,
             tuple(c for c in found if c.node == wanted.node),
             frozenset(self.daemon.volumes),
-            _find(self.daemon.images, wanted.image) if image else None,
+            find_image(self.daemon.images, wanted.image) if image else None,
             next(foreign, None),
             tuple(c for c in found if c.node and c.node != wanted.node),
         )
@@ -188,32 +178,13 @@ class MemoryEngine:
         if published is not None:
             on_progress(PullProgress(1, 1, 1, 1))
             self.daemon.images[image] = published
-        found = _find(self.daemon.images, image)
+        found = find_image(self.daemon.images, image)
         if found is None:
             raise ImageUnavailableError(
                 self.node, f"image {image} is not to be had: {problem}"
             )
         self._end(call)
         return Pulled(found, problem)
-
-    async def tag_image(self, image: str, name: str) -> None:
-        """See `Engine.tag_image`."""
-        call = self._begin(f"tag {name}")
-        self.daemon.images[name] = self._image(image)
-        self._end(call)
-
-    async def remove_image(self, image: str) -> None:
-        """See `Engine.remove_image`."""
-        call = self._begin(f"remove image {image}")
-        found = _find(self.daemon.images, image)
-        if found is None:
-            return
-        for container in self.daemon.containers.values():
-            if container.image_id == found.id:
-                text = f"image {image} is used by {container.name}"
-                raise EngineError(self.node, text)
-        self.daemon.images.pop(image, None)
-        self._end(call)
 
     async def create_volume(self, volume: Volume) -> None:
         """See `Engine.create_volume`."""
@@ -321,11 +292,11 @@ class MemoryEngine:
         """Return what the registry has for a name, or why it does not give it."""
         if not self.registry_up:
             return None, "its registry does not answer"
-        found = _find(self.registry, image)
+        found = find_image(self.registry, image)
         return found, None if found else "its registry does not have it"
 
     def _image(self, name: str) -> Image:
-        found = _find(self.daemon.images, name)
+        found = find_image(self.daemon.images, name)
         if found is None:
             raise ImageUnavailableError(self.node, f"no such image: {name}")
         return found

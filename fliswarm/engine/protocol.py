@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from fliswarm.model import (
@@ -12,6 +13,7 @@ from fliswarm.model import (
     Observation,
     Pulled,
     PullProgress,
+    StoredImage,
     Volume,
 )
 
@@ -21,6 +23,15 @@ OnProgress = Callable[[PullProgress], None]
 
 def ignore(_: PullProgress) -> None:
     """Take a pull's progress, and do nothing."""
+
+
+OnMoved = Callable[[int, int], None]
+"""Is told how many bytes of how many an image has come or gone, 0 when nobody knows how
+many there are; in the event loop's thread, at most once a second."""
+
+
+def ignore_moved(_done: int, _total: int) -> None:
+    """Take the progress of an image, and do nothing."""
 
 
 class Engine(Protocol):
@@ -90,6 +101,27 @@ class Engine(Protocol):
 
         Nothing is done when the engine does not have it. One that a container uses
         stays, which is an `fliswarm.errors.EngineError`.
+        """
+
+    async def images(self) -> list[StoredImage]:
+        """Return all images that the engine has, whoever's they are."""
+
+    async def load(self, archive: Path, on_progress: OnMoved = ignore_moved) -> None:
+        """Bring the images of an archive to the engine, with their names.
+
+        The file is read piece by piece. It may take as long as it takes, while it goes
+        on.
+        """
+
+    async def save(
+        self, image: str, archive: Path, on_progress: OnMoved = ignore_moved
+    ) -> None:
+        """Write an image, with this name, into a new file, as `load` takes it.
+
+        Raises
+        ------
+        fliswarm.errors.ImageUnavailableError
+            When the engine does not have it.
         """
 
     async def create_volume(self, volume: Volume) -> None:

@@ -81,6 +81,8 @@ class _Watched:
         self._call = UNDER_WAY.get()
         assert self.sock is not None
         self._call.takes(self.sock)
+        # An engine that unpacks an image takes no more of it for seconds.
+        self.sock.settimeout(None)
         super().request(*words, **options)  # type: ignore[misc]
 
 
@@ -272,6 +274,10 @@ class Client(docker.APIClient):
             for line in lines.feed(data):
                 if line.strip():
                     yield json.loads(line)
+
+    def loading(self, source: object) -> Iterator[Mapping[str, Any]]:
+        """Give the engine an archive, and return what it says of it."""
+        yield from self.load_image(source) or ()  # type: ignore[no-untyped-call]
 
     def distribution(self, name: str, login: Login) -> Mapping[str, Any]:
         """Return what a registry tells of an image."""

@@ -23,6 +23,7 @@ from fliswarm.model.observed import (
     Observation,
     Pulled,
     PullProgress,
+    StoredImage,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Power",
     "PullProgress",
     "Pulled",
+    "StoredImage",
     "TlsFiles",
     "Volume",
 ]

@@ -95,6 +95,21 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredImage:
+    """One of the images that an engine has: all its names, with tags.
+
+    ``digests`` are names as well, with the digest that a registry has for it; ``size``
+    in bytes, ``created`` in ISO form.
+    """
+
+    id: str
+    names: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    size: int = 0
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PullProgress:
     """How far a pull is: bytes, and layers that are whole, of those known so far."""
 

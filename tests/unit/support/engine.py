@@ -6,12 +6,15 @@ import asyncio
 import itertools
 import json
 import re
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from fliswarm.engine import archive
+from fliswarm.errors import ConfigError
 from fliswarm.model import Image
 from tests.unit.support.wait import until
 
@@ -129,7 +132,9 @@ class FakeEngine:
                     name, _, value = header.decode().partition(": ")
                     headers[name.lower()] = value
                 length = int(headers.get("content-length", 0))
-                body = json.loads(await reader.readexactly(length) or b"null")
+                body: Any = await reader.readexactly(length)
+                if headers.get("content-type") == "application/json":
+                    body = json.loads(body or b"null")
                 if not await self._one(writer, reader, method, target, headers, body):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -167,6 +172,11 @@ class FakeEngine:
                 self.images[name] = self.registry[name]
             return True
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        if path.endswith("/get") and status == 200:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
+            await writer.drain()
+            return True
         length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(data)
         head = b"HTTP/1.1 %d -\r\nContent-Type: application/json\r\n" % status
         writer.write(head + length + b"\r\n" + (data if length else b""))
@@ -240,6 +250,14 @@ class FakeEngine:
                 return self._volumes(method, rest, query, body)
             case "POST", ["images", "create"]:
                 return self._create_image(query["fromImage"], query["tag"])
+            case "GET", ["images", "json"]:
+                return 200, [self._listed(one) for one in set(self.images.values())]
+            case "POST", ["images", "load"]:
+                return self._load(body)
+            case "GET", ["images", *rest, "get"]:
+                if (name := "/".join(rest)) not in self.images:
+                    return NO_IMAGE
+                return 200, archive.made(self.images[name].id, (name,))
             case "GET", ["images", *rest]:
                 return self._image("/".join(rest[:-1]))
             case "POST", ["images", *rest, "tag"]:
@@ -268,6 +286,33 @@ class FakeEngine:
         repository = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
         digests = [f"{repository}@{found.digest}"] if found.digest else []
         return 200, {"Id": found.id, "RepoDigests": digests}
+
+    def _listed(self, image: Image) -> dict[str, Any]:
+        names = [name for name, its in self.images.items() if its == image]
+        return {
+            "Id": image.id,
+            "RepoTags": [name for name in names if "@" not in name] or None,
+            "RepoDigests": [
+                f"{name.partition('@')[0].rpartition(':')[0] or name}@{image.digest}"
+                for name in names
+                if image.digest
+            ],
+            "Created": 1_700_000_000,
+            "Size": 12,
+        }
+
+    def _load(self, body: bytes) -> Answer:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(body)
+            file.flush()
+            try:
+                found = archive.read(Path(file.name))
+            except ConfigError:
+                return 200, {"errorDetail": {"message": "unexpected EOF"}}
+        for image in found.images:
+            for name in image.names:
+                self.images[name] = Image(image.id)
+        return 200, {"stream": "Loaded image"}
 
     def _tag(self, name: str, other: str) -> Answer:
         if name not in self.images:

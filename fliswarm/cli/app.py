@@ -36,6 +36,7 @@ COMMANDS = {
     "up": "site",
     "down": "site",
     "import": "importing",
+    "image": "image",
 }
 """Which module of this package has which command; read only when it is used."""
 
@@ -122,6 +123,7 @@ HELP = {
     "reboot": "Start camera computers anew, and wait for their cameras.",
     "events": "Tell what happens in the fleet, until interrupted.",
     "logs": "Show what a camera's program printed last.",
+    "image": "List images, and bring them to nodes and registry by archives.",
     "send": "Send any actor command, as telescope software does.",
     "reload": "Let the controller read its configuration again.",
     "start": "Start the controller on this computer.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fliswarm.commands.about
 import fliswarm.commands.change
+import fliswarm.commands.image
 import fliswarm.commands.look
 import fliswarm.commands.simulate
 import fliswarm.commands.talk  # noqa: F401

@@ -93,6 +93,13 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
             return "w", f"Docker Engine does not answer: {fact.reason}."
         case facts.LocalImageTaken():
             return "w", f"{fact.reason}; using the {fact.image} that is there."
+        case facts.ImageMoved(done=done, total=total) if total:
+            return "d", f"{fact.image}, {_part(done, total)}."
+        case facts.ImageLoaded():
+            how = "is loaded" if fact.new else "is there already"
+            return "i", f"{fact.image} {how}."
+        case facts.ImagePruned():
+            return "i", f"{fact.image} is removed."
         case facts.Adopted():
             return "i", f"the container of sdss-fliswarm, {fact.container}, is adopted."
         case facts.PullProgressed(done=done, total=total) if total:

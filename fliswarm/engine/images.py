@@ -121,7 +121,7 @@ def _save(
     api: Client, image: str, archive: Path, call: Call, on_progress: OnMoved
 ) -> None:
     done = 0
-    with archive.open("xb") as file:
+    with archive.open("wb") as file:
         for piece in api.get_image(answers.exact(image), chunk_size=PIECE):
             file.write(piece)
             done += len(piece)

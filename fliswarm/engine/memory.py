@@ -6,13 +6,12 @@ cannot be removed, an image must be known, an engine that is down refuses all.
 
 from __future__ import annotations
 
-import itertools
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from fliswarm.engine.memoryimages import MemoryDaemon as MemoryDaemon
 from fliswarm.engine.memoryimages import MemoryImages, find_image
 from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
@@ -42,27 +41,6 @@ STATES = (
 
 ALIVE = ("running", "paused", "restarting")
 """States that a stop ends; of the others it changes nothing."""
-
-
-class MemoryDaemon:
-    """What one Docker Engine has, whoever asks: containers, images, volumes of ours.
-
-    ``archives`` are those that images came in, by their ids.
-    """
-
-    def __init__(self) -> None:
-        self.containers: dict[str, Container] = {}
-        self.images: dict[str, Image] = {}
-        self.foreign: dict[str, Foreign] = {}
-        self.archives: dict[str, bytes] = {}
-        self.volumes: set[str] = set()
-        self.logs: dict[str, str] = {}
-        self.identity = str(uuid.uuid4())
-        self._ids = itertools.count(1)
-
-    def new_id(self) -> str:
-        """Return an id that no container has had."""
-        return f"{next(self._ids):064x}"
 
 
 @dataclass

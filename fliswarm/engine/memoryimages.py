@@ -1,19 +1,17 @@
-"""What the twin of an engine does with images, beside pulling them."""
+"""What the twin of an engine has, and does with images beside pulling them."""
 
 from __future__ import annotations
 
+import itertools
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fliswarm.engine import archive as archives
 from fliswarm.engine.protocol import OnMoved, ignore_moved
 from fliswarm.errors import EngineError
-from fliswarm.model import Image, StoredImage
+from fliswarm.model import Container, Foreign, Image, StoredImage
 from fliswarm.model.imagename import digest_of, split
-
-if TYPE_CHECKING:
-    from fliswarm.engine.memory import MemoryDaemon
 
 
 def find_image(images: Mapping[str, Image], name: str) -> Image | None:
@@ -29,6 +27,27 @@ def find_image(images: Mapping[str, Image], name: str) -> Image | None:
         ),
         None,
     )
+
+
+class MemoryDaemon:
+    """What one Docker Engine has, whoever asks: containers, images, volumes of ours.
+
+    ``archives`` are those that images came in, by their ids.
+    """
+
+    def __init__(self) -> None:
+        self.containers: dict[str, Container] = {}
+        self.images: dict[str, Image] = {}
+        self.foreign: dict[str, Foreign] = {}
+        self.archives: dict[str, bytes] = {}
+        self.volumes: set[str] = set()
+        self.logs: dict[str, str] = {}
+        self.identity = str(uuid.uuid4())
+        self._ids = itertools.count(1)
+
+    def new_id(self) -> str:
+        """Return an id that no container has had."""
+        return f"{next(self._ids):064x}"
 
 
 class MemoryImages:

@@ -116,7 +116,7 @@ class Engine(Protocol):
     async def save(
         self, image: str, archive: Path, on_progress: OnMoved = ignore_moved
     ) -> None:
-        """Write an image, with this name, into a new file, as `load` takes it.
+        """Write an image, with this name, into a file, as `load` takes it.
 
         Raises
         ------

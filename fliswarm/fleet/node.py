@@ -154,6 +154,12 @@ class LiveNode:
         with self._watch.noticing():
             return await self._engine.identity()
 
+    @contextmanager
+    def asking(self) -> Iterator[Engine]:
+        """Lend its engine for a question, and notice whether that answers."""
+        with self._watch.noticing():
+            yield self._engine
+
     async def logs(self, wanted: ContainerSpec, lines: int) -> str:
         """Return the last lines that the camera's program printed."""
         with self._watch.noticing():
@@ -338,13 +344,5 @@ class LiveNode:
                 tell(ended)
 
     def _world(self, wanted: ContainerSpec, tell: Tell) -> World:
-        return World(
-            self.node,
-            wanted,
-            self._engine,
-            self.link,
-            self._host,
-            self._power,
-            self._patience,
-            tell,
-        )
+        parts = (self._engine, self.link, self._host, self._power, self._patience)
+        return World(self.node, wanted, *parts, tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import socket
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from fliswarm.commands.call import Sink
 from fliswarm.commands.dispatch import Dispatcher
-from fliswarm.errors import EXIT_USAGE, ConfigError, FliswarmError
+from fliswarm.errors import EXIT_DONE, EXIT_USAGE, ConfigError, FliswarmError
 from fliswarm.faces.connection import Client
 from fliswarm.faces.control.peer import peer
+from fliswarm.fleet.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +29,16 @@ class ControlServer:
         Runs the commands.
     name
         The sender of our own replies; a camera's replies carry the camera's name.
+    spool
+        Takes the parts of files that clients send.
     """
 
-    def __init__(self, dispatcher: Dispatcher, name: str) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, name: str, spool: Spool | None = None
+    ) -> None:
         self.dispatcher = dispatcher
         self.name = name
+        self.spool = spool
         self._server: asyncio.Server | None = None
         self._clients: set[_Client] = set()
 
@@ -111,18 +118,34 @@ class _Client(Client):
             self._refuse(f"not of the form '<number> <command>': {line[:80]!r}")
             return None
         body = body.strip()
+        sink = _JsonSink(self, int(number), self._server.name)
+        if body.startswith("part ") and self._server.spool is not None:
+            return asyncio.create_task(_take(self._server.spool, body, sink))
         # By a ping, who waits for a long command asks whether we are there.
         if body != "ping":
             log.info(
                 "New command received: %.1000r (command_id=%s) from %s",
                 *(body, number, self._who),
             )
-        sink = _JsonSink(self, int(number), self._server.name)
         return self._server.dispatcher.give(body, sink, self._who)
 
     def _refuse(self, problem: str) -> None:
         sink = _JsonSink(self, 0, self._server.name)
         sink.end("f", {"error": problem}, EXIT_USAGE)
+
+
+async def _take(spool: Spool, body: str, sink: Sink) -> None:
+    """Take a part of a file: no command, which would be parsed and written down."""
+    try:
+        _, token, offset, data = body.split(" ")
+        part = base64.b64decode(data, validate=True)
+        await asyncio.to_thread(spool.write, token, int(offset), part)
+    except ValueError:
+        sink.end("f", {"error": "no part of a file"}, EXIT_USAGE)
+    except FliswarmError as error:
+        sink.end("f", {"error": str(error)}, error.exit_code)
+    else:
+        sink.end(":", {}, EXIT_DONE)
 
 
 class _JsonSink(Sink):

@@ -34,7 +34,7 @@ ORIGINAL = {
 }
 """The commands of sdss-fliswarm 0.7."""
 
-HARMLESS = {"logs", "events"}
+HARMLESS = {"logs", "events", "image-list"}
 """Others that change nothing."""
 
 

@@ -21,6 +21,7 @@ from fliswarm.errors import ConfigError
 from fliswarm.faces.actor.server import ActorServer, BroadcastSink
 from fliswarm.faces.control.server import ControlServer, claim
 from fliswarm.fleet.live import LiveFleet
+from fliswarm.fleet.spool import Spool
 from fliswarm.host import Reach
 from fliswarm.hub.power import SitePower
 from fliswarm.hub.tron import TronLink
@@ -89,6 +90,7 @@ class Service:
         )
         power = SitePower(self._hub)
         self._fleet = LiveFleet(desired, connect, reach, power, state, patience)
+        self._spool = Spool(state and state / "spool")
         self._dispatcher = Dispatcher(
             Site(
                 self._fleet,
@@ -99,11 +101,12 @@ class Service:
                 self._hub,
                 read,
                 Record(state and state / "record.sqlite"),
+                spool=self._spool,
             )
         )
         self.actor = ActorServer(self._dispatcher, __version__, actor.commands)
         self._fleet.news.listen(self._hear)
-        self._control = ControlServer(self._dispatcher, actor.name)
+        self._control = ControlServer(self._dispatcher, actor.name, spool=self._spool)
         self._stop = asyncio.Event()
 
     async def run(self, socket: Path) -> None:
@@ -120,6 +123,7 @@ class Service:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_on_signal)
         claim(socket)
+        await asyncio.to_thread(self._spool.clear)
         try:
             try:
                 await self.actor.start(settings.host, settings.port)
@@ -148,6 +152,7 @@ class Service:
             await self._fleet.close()
             if self._hub is not None:
                 await self._hub.close()
+            await asyncio.to_thread(self._spool.clear)
 
     async def reload(self) -> list[str]:
         """Read the configuration again; a wrong one changes nothing.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from fliswarm.change.adoption import Relieve
 from fliswarm.change.computer import (
     AwaitDown,
     AwaitEngine,
@@ -38,6 +39,7 @@ from fliswarm.errors import (
     NodeError,
     UnsureHostError,
 )
+from fliswarm.model import Container
 from fliswarm.model.facts import Settled, StepBegan
 from fliswarm.plan.difference import (
     CreateVolume,
@@ -68,7 +70,7 @@ def _steps(plan: Plan, name: str) -> Iterator[Step]:
                     aside = f"{name}-old-{container.short_id}"
                     yield SetAside(container.id, container.name, aside)
                     if not container.at_rest:
-                        yield Stop(container.id, container.name)
+                        yield _stop(container)
                     last.append(Remove(container.id, container.name))
                 yield Run(tuple(container.id for container in old))
                 yield AwaitCamera()
@@ -77,7 +79,7 @@ def _steps(plan: Plan, name: str) -> Iterator[Step]:
                 yield AwaitCamera()
             case RemoveContainer(container):
                 if not container.at_rest:
-                    yield Stop(container.id, container.name)
+                    yield _stop(container)
                 last.append(Remove(container.id, container.name))
             case DropVolume(volume):
                 last.append(RemoveVolume(volume))
@@ -96,6 +98,12 @@ def may_expose(plan: Plan) -> bool:
             case RemoveContainer(container) if not container.at_rest:
                 return True
     return False
+
+
+def _stop(container: Container) -> Step:
+    if container.made is None:
+        return Stop(container.id, container.name)
+    return Relieve(container.id, container.name, container.made)
 
 
 def restart(host: str, before: str) -> tuple[Step, ...]:
@@ -260,11 +268,13 @@ class Work:
 
     async def _again(self, entry: Entry) -> bool:
         """Return whether anything that was stopped is seen to run."""
-        stopped = {s.container for s in entry.steps if isinstance(s, Stop)}
+        stopped = {s.container for s in entry.steps if isinstance(s, Stop | Relieve)}
         try:
             seen = await self.world.seen()
         except EngineError:
             return False
+        if any(isinstance(s, Relieve) for s in entry.steps) and seen.original:
+            return seen.original.running
         every = (*seen.containers, *seen.others)
         return any(c.running for c in every if c.id in stopped)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from fliswarm.change.adoption import Relieve
 from fliswarm.change.computer import (
     AwaitDown,
     AwaitEngine,
@@ -35,6 +36,7 @@ KINDS: Mapping[str, type[Step]] = {
         AwaitExposure,
         SetAside,
         Stop,
+        Relieve,
         Run,
         Start,
         AwaitCamera,

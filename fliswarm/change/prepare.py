@@ -19,9 +19,18 @@ async def pull(world: World, change: str = "reconnect") -> None:
         tell(facts.PullProgressed(node=name, image=image, done=done, total=total))
 
     tell(facts.StepBegan(node=name, change=change, step="Pull", image=image))
-    pulled = await world.engine.pull(image, progressed)
+    try:
+        pulled = await world.engine.pull(image, progressed)
+    except ImageUnavailableError as error:
+        raise _unavailable(error) from error
     if pulled.problem is not None:
         tell(facts.LocalImageTaken(node=name, image=image, reason=pulled.problem))
+
+
+def _unavailable(error: ImageUnavailableError) -> ImageUnavailableError:
+    name = error.node
+    remedy = f"remedy: fliswarm image load FILE -n {name}"
+    return ImageUnavailableError(name, f"{error.problem}; {remedy}")
 
 
 async def published(world: World, seen: Observation) -> str | None:
@@ -34,7 +43,7 @@ async def published(world: World, seen: Observation) -> str | None:
         return await world.engine.digest(image)
     except ImageUnavailableError as error:
         if seen.image is None:
-            raise
+            raise _unavailable(error) from error
         reason = error.problem
     name = world.node.name
     world.tell(facts.LocalImageTaken(node=name, image=image, reason=reason))

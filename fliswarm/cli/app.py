@@ -44,6 +44,8 @@ COMMANDS = {
     "plan": "plan",
     "apply": "plan",
     "completion": "complete",
+    "import": "importing",
+    "image": "image",
 }
 """Which module of this package has which command; read only when it is used."""
 
@@ -130,6 +132,7 @@ HELP = {
     "plan": "Say what the inventory would change, on hosts and nodes.",
     "apply": "Carry out what plan says, or a plan that was saved.",
     "provision": "Run the playbooks over the site.",
+    "import": "Write an inventory from a configuration of sdss-fliswarm.",
     "status": "Show the fleet; exits with 1 when fliswarm is not running.",
     "doctor": "Find what is wrong with the fleet, and tell the remedy.",
     "talk": "Send a command to selected or all cameras.",
@@ -145,6 +148,7 @@ HELP = {
     "logs": "Show what the cameras' programs printed; -f goes on with it.",
     "exec": "Run a program in the cameras' containers.",
     "audit": "Show who changed what, when, and how it ended.",
+    "image": "List images, and bring them to nodes and registry by archives.",
     "send": "Send any actor command, as telescope software does.",
     "reload": "Let the controller read its configuration again.",
     "start": "Start the controller on this computer.",

@@ -139,6 +139,18 @@ def down(
         _require(_play("down", site, given, as_json=as_json))
 
 
+def push_archive(inventory: Path, file: Path, args: tuple[str, ...]) -> None:
+    """Put the image of an archive into the site's registry."""
+    said = {
+        "flicamera_image_source": "archive",
+        "flicamera_image_archive": str(file),
+        "flicamera_image_refresh": True,
+    }
+    options = ["--tags", "flicamera_image", "-e", json.dumps(said)]
+    with _site(inventory, args) as site:
+        _require(_play("site", site, options, as_json=False))
+
+
 def _require(summary: Summary) -> None:
     if summary.failed:
         words = "; ".join(

@@ -22,6 +22,7 @@ from fliswarm.commands.report import report, trouble
 from fliswarm.commands.scope import meant
 from fliswarm.commands.words import words
 from fliswarm.errors import FliswarmError, SelectionError
+from fliswarm.fleet.adopting import adopt as adopt_all
 from fliswarm.fleet.fan import ApplyResult
 from fliswarm.fleet.left import Leaving
 from fliswarm.fleet.node import LiveNode
@@ -40,6 +41,11 @@ from fliswarm.model.terms import Terms
 @click.option("--dry-run", is_flag=True, help="Only says what would be done.")
 @terms
 @of_plan
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Takes over what sdss-fliswarm runs; what is as wanted is not replaced.",
+)
 async def reconnect(
     context: Context,
     names: str | None,
@@ -50,6 +56,7 @@ async def reconnect(
     *,
     force: bool,
     dry_run: bool,
+    adopt: bool,
 ) -> None:
     """Recreates volumes and restarts the Docker containers."""
     call, fleet = context.call, context.fleet
@@ -57,8 +64,13 @@ async def reconnect(
     nodes = fleet.select(names, category, exclude)
     whole = names is None and category is None and exclude is None
     if dry_run:
-        await _say_plan(context, nodes, terms, whole=whole, force=force)
+        await _say_plan(context, nodes, terms, whole=whole, force=force, adopt=adopt)
         return
+    if adopt:
+        errors = await adopt_all(fleet, nodes, telling(call), call.who)
+        for error in errors.values():
+            call.note(error.exit_code)
+            call.error(error=str(error))
     results = await fleet.apply(
         nodes, telling(call), call.who, force=force, terms=terms
     )
@@ -114,10 +126,13 @@ async def _say_plan(
     *,
     whole: bool,
     force: bool,
+    adopt: bool,
 ) -> None:
     call = context.call
     unknown = False
-    plans = await context.fleet.plan(nodes, telling(call), force=force, terms=terms)
+    plans = await context.fleet.plan(
+        nodes, telling(call), force=force, terms=terms, adopt=adopt
+    )
     for node, steps in zip(nodes, plans, strict=True):
         name = node.node.name
         trouble(context, name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
+from fliswarm.fleet.spool import Spool
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet
 from fliswarm.net.apart import Apart
@@ -25,7 +26,8 @@ class Site:
     and returns the names of the nodes that changed; ``stale`` only tells what is not
     as the configuration has it; ``running`` holds the commands that go on until they
     are stopped, by name; ``read`` makes a fleet of a configuration's text; ``record``
-    is of what is changed; ``looking`` looks for files, beside the event loop.
+    is of what is changed; ``looking`` looks for files, beside the event loop; ``spool``
+    holds files on their way to nodes and back.
     """
 
     fleet: LiveFleet
@@ -38,6 +40,7 @@ class Site:
     record: Record = field(default_factory=lambda: Record(None))
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     looking: Apart = field(default_factory=lambda: Apart("looking for", LOOK_LIMIT))
+    spool: Spool = field(default_factory=lambda: Spool(None))
 
 
 @dataclass(frozen=True, slots=True)

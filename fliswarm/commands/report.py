@@ -78,6 +78,13 @@ def _node(context: Context, found: NodeStatus) -> None:
     call.info(node=[node.name, node.host, node.engine, *alive])
     if not found.engine_alive:
         return
+    if found.original is not None:
+        name, short = found.original.name, found.original.short_id
+        call.warning(
+            text=f"{node.name}: a container of sdss-fliswarm runs here ({name}, "
+            f"{short}), and is not ours. Remedy: fliswarm reconnect --adopt -n "
+            f"{node.name}"
+        )
     if found.container is None:
         state = f" ({found.found.name} is {found.found.state})" if found.found else ""
         call.warning(text=f"No containers running on {node.host}{state}.")
@@ -137,6 +144,11 @@ def _detail(context: Context, found: NodeStatus) -> None:
     call.info(link=[name, found.camera_up, since, problem])
     call.info(engine=[name, found.engine_alive, _age(state.looked), found.problem])
     call.info(state=[name, *_container(state)])
+    if found.found is not None and found.found.made is not None:
+        call.info(
+            text=f"{name}: its container was made by sdss-fliswarm and is adopted; it "
+            f"is gone when it ends. fliswarm reconnect --force -n {name} makes ours"
+        )
     change = context.fleet.journal.busy(name)
     if change is not None:
         call.info(change=[name, change, state.step])

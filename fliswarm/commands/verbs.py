@@ -8,6 +8,7 @@ import fliswarm.commands.change
 import fliswarm.commands.doctor
 import fliswarm.commands.execute
 import fliswarm.commands.follow
+import fliswarm.commands.image
 import fliswarm.commands.look
 import fliswarm.commands.plan
 import fliswarm.commands.releases

@@ -102,9 +102,17 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
             return "w", f"Docker Engine does not answer: {fact.reason}."
         case facts.LocalImageTaken():
             return "w", f"{fact.reason}; using the {fact.image} that is there."
+        case facts.ImageMoved(done=done, total=total) if total:
+            return "d", f"{fact.image}, {_part(done, total)}."
+        case facts.ImageLoaded():
+            how = "is loaded" if fact.new else "is there already"
+            return "i", f"{fact.image} {how}."
+        case facts.ImagePruned():
+            return "i", f"{fact.image} is removed."
+        case facts.Adopted():
+            return "i", f"the container of sdss-fliswarm, {fact.container}, is adopted."
         case facts.PullProgressed(done=done, total=total) if total:
-            part = 100 * done // total
-            return "d", f"pulling, {part} % of {total // 1024**2} MiB."
+            return "d", f"pulling, {_part(done, total)}."
         case facts.VolumeStays():
             return "w", f"volume {fact.volume} stays: {fact.reason}"
         case facts.LeftBehind():
@@ -183,3 +191,7 @@ def _release(fact: Fact) -> tuple[str, str] | None:
 
 def _which(release: int | None) -> str:
     return "the configured image" if release is None else f"release {release}"
+
+
+def _part(done: int, total: int) -> str:
+    return f"{100 * done // total} % of {total // 1024**2} MiB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Hashable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -69,6 +70,29 @@ def read(file: Path, text: str | None = None) -> object:
         raise ConfigError(str(file), "is nested too deep") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(str(file), f"is not YAML: {error}") from error
+
+
+def flow(value: object) -> str:
+    """Return a value as YAML on one line, as it stands within brackets."""
+    return _dumped([value], flow=True)[1:-1]
+
+
+def entry(key: str, value: object) -> str:
+    """Return a key and its plain value as YAML on one line."""
+    if isinstance(value, str) and "\n" not in value:
+        return _dumped({key: value}, flow=False)
+    return f"{flow(key)}: {flow(value)}"
+
+
+def _dumped(value: object, *, flow: bool) -> str:
+    text = yaml.safe_dump(
+        value,
+        default_flow_style=flow,
+        allow_unicode=True,
+        width=sys.maxsize,
+        sort_keys=False,
+    )
+    return text.strip()
 
 
 def socket(file: Path) -> Path | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from fliswarm.engine import answers, sdk
 from fliswarm.engine.calls import Call
@@ -15,13 +17,14 @@ from fliswarm.errors import EngineError
 from fliswarm.model import (
     LABEL_NODE,
     LABEL_SPEC,
+    USB_BUS,
     ContainerSpec,
     EngineInfo,
+    Foreign,
     Observation,
     Volume,
 )
-
-USB_BUS = "/dev/bus/usb"
+from fliswarm.plan.adoption import with_originals
 
 USB_DEVICES = "c 189:* rmw"
 """Device cgroup rule for the major number of USB device files."""
@@ -37,18 +40,26 @@ LOG_BOUNDS = {"max-size": "10m", "max-file": "5"}
 """What is kept of a log: the noise of some nights, on disks that are small."""
 
 
-def observe(api: Client, wanted: ContainerSpec, image: bool) -> Observation:
+def observe(
+    api: Client, wanted: ContainerSpec, image: bool, adopted: Mapping[str, str]
+) -> Observation:
     """See `Engine.observe`."""
     containers = api.containers(all=True)
     labels = {"label": LABEL_NODE}
     volumes = api.volumes(filters=labels) if image or wanted.volumes else {}
     found = api.image(wanted.image) if image else None
     seen = answers.observation(wanted, containers, volumes, found)
-    if not image or found is not None:
-        return seen
-    made_from = (c.image_id for c in seen.containers if c.name == wanted.name)
-    running = next((api.image(wanted.image, by) for by in made_from), None)
-    return replace(seen, running=running)
+    if image and found is None:
+        made_from = (c.image_id for c in seen.containers if c.name == wanted.name)
+        running = next((api.image(wanted.image, by) for by in made_from), None)
+        seen = replace(seen, running=running)
+    looked_at = (answers.container(c) for c in containers)
+    foreign = [
+        _foreign(api, container.id)
+        for container in looked_at
+        if not container.node and container.id in {*adopted, seen.foreign}
+    ]
+    return with_originals(wanted, seen, [f for f in foreign if f], adopted)
 
 
 def info(api: Client) -> EngineInfo:
@@ -56,6 +67,23 @@ def info(api: Client) -> EngineInfo:
     before = time.time()
     said = api.info()
     return answers.info(said, api.newest, before, time.time())
+
+
+def _foreign(api: Client, container: str) -> Foreign | None:
+    """Return all of a container of somebody else's, unless it has just gone."""
+    try:
+        found = api.inspect_container(container)
+        names = {m["Name"] for m in found["Mounts"] if m["Type"] == "volume"}
+        return answers.foreign(found, {n: api.inspect_volume(n) for n in names})
+    except sdk.APIError as error:
+        if not sdk.is_gone(error):
+            raise
+    return None
+
+
+def again(api: Client, name: str, made: Mapping[str, Any]) -> str:
+    """See `Engine.again`."""
+    return _started(api, api.from_config(made, name))
 
 
 def create_volume(api: Client, volume: Volume, node: str) -> None:
@@ -166,7 +194,10 @@ def run(api: Client, wanted: ContainerSpec) -> str:
         # Proxies in the settings of whoever started us are no camera's.
         use_config_proxy=False,
     )
-    container = str(created["Id"])
+    return _started(api, str(created["Id"]))
+
+
+def _started(api: Client, container: str) -> str:
     try:
         api.start(container)
     except sdk.APIError:

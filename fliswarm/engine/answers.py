@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fliswarm.model import (
@@ -18,11 +18,17 @@ from fliswarm.model import (
     ContainerDetail,
     ContainerSpec,
     EngineInfo,
+    Foreign,
+    ForeignVolume,
     Image,
     Observation,
     PullProgress,
+    StoredImage,
 )
 from fliswarm.model.imagename import split as split
+
+MADE_OF = ("Cmd", "Entrypoint", "Env", "StopSignal", "Tty", "User", "WorkingDir")
+"""What an engine tells of a container that it is made of, beside its host's part."""
 
 LAYERS_LIMIT = 1000
 """Layers of which the progress is followed; an image has at most 127."""
@@ -70,6 +76,47 @@ def container(found: Mapping[str, Any]) -> Container:
         volumes=frozenset(
             _text(mount, "Name") for mount in mounts if mount["Type"] == "volume"
         ),
+    )
+
+
+def foreign(
+    found: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]]
+) -> Foreign:
+    """Return a container of somebody else's, by what an engine tells of it alone."""
+    config, host = found["Config"], found["HostConfig"]
+    mounts = found["Mounts"]
+    period, quota = host.get("CpuPeriod") or 100_000, host.get("CpuQuota") or 0
+    cpus = (host.get("NanoCpus") or 0) / 1e9 or max(quota, 0) / period
+    # Its name may be another image's by now.
+    made = {key: config.get(key) for key in MADE_OF if config.get(key) is not None}
+    return Foreign(
+        id=_text(found, "Id"),
+        name=_text(found, "Name").removeprefix("/"),
+        state=_text(found["State"], "Status"),
+        image=_text(config, "Image"),
+        image_id=_text(found, "Image"),
+        environment=dict(
+            word.partition("=")[::2] for word in config.get("Env") or () if "=" in word
+        ),
+        volumes={
+            _text(mount, "Destination"): ForeignVolume(
+                _text(volumes[mount["Name"]], "Driver"),
+                dict(volumes[mount["Name"]].get("Options") or {}),
+            )
+            for mount in mounts
+            if mount["Type"] == "volume"
+        },
+        binds={
+            _text(mount, "Destination"): str(mount.get("Source", ""))
+            for mount in mounts
+            if mount["Type"] != "volume"
+        },
+        privileged=bool(host.get("Privileged")),
+        network=str(host.get("NetworkMode")),
+        memory=host.get("Memory") or None,
+        cpus=cpus or None,
+        user=config.get("User") or None,
+        made={**made, "Image": found["Image"], "HostConfig": host},
     )
 
 
@@ -143,17 +190,16 @@ def detail(found: Mapping[str, Any]) -> ContainerDetail:
     )
 
 
-def printed(stream: bytes) -> bytes:
-    """Return what a program printed, of both its outputs, without the engine's frames.
-
-    Each has a head of eight bytes, of which the last four are its length.
-    """
-    parts, at = [], 0
-    while at + 8 <= len(stream):
-        end = at + 8 + int.from_bytes(stream[at + 4 : at + 8], "big")
-        parts.append(stream[at + 8 : end])
-        at = end
-    return b"".join(parts)
+def stored(found: Mapping[str, Any]) -> StoredImage:
+    """Return one image of an engine's list; one without a name has a sign for it."""
+    created = datetime.fromtimestamp(int(found.get("Created") or 0), UTC)
+    return StoredImage(
+        _text(found, "Id"),
+        tuple(n for n in map(str, found.get("RepoTags") or ()) if "<none>" not in n),
+        tuple(n for n in map(str, found.get("RepoDigests") or ()) if "<none>" not in n),
+        int(found.get("Size") or 0),
+        created.isoformat(timespec="seconds"),
+    )
 
 
 def digest(found: Mapping[str, Any]) -> str | None:

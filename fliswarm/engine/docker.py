@@ -10,14 +10,15 @@ import asyncio
 import math
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fliswarm.engine import acts, answers, sdk, streams, tls
 from fliswarm.engine.calls import Call, Calls
 from fliswarm.engine.deeds import address, deed
+from fliswarm.engine.images import ACT_LIMIT, LOOK_LIMIT, SILENCE_LIMIT, ImageStore
 from fliswarm.engine.knock import knock
 from fliswarm.engine.protocol import OnPrinted, OnProgress, ignore
 from fliswarm.engine.sdk import Client
@@ -40,17 +41,8 @@ from fliswarm.model import (
 
 T = TypeVar("T")
 
-LOOK_LIMIT = 3.0
-"""Seconds for an engine to answer a question."""
-
 REGISTRY_LIMIT = 15.0
 """Seconds for an engine to answer a question that it has to ask a registry."""
-
-ACT_LIMIT = 120.0
-"""Seconds for an engine to act: a start waits for its NFS mounts."""
-
-SILENCE_LIMIT = 120.0
-"""Seconds in which a pull says nothing: a registry that is away, a slow disk."""
 
 LOG_LIMIT = 15.0
 """Seconds in which a log that is read says nothing: a slow disk."""
@@ -82,7 +74,7 @@ class DockerEngines:
         return DockerEngine(node, self._glance, self._credentials, self._knocks)
 
 
-class DockerEngine:
+class DockerEngine(ImageStore):
     """The Docker Engine of one node; see `fliswarm.engine.protocol.Engine`."""
 
     def __init__(
@@ -97,6 +89,7 @@ class DockerEngine:
         self._credentials = credentials
         self._knocks = knocks
         self.certificate_ends: datetime | None = None
+        self.adopted: Mapping[str, str] = {}
         self._tunnel = Tunnel(node) if node.engine.startswith("ssh://") else None
         self._calls, self._long = Calls(), Calls()
         self._client: Client | None = None
@@ -112,7 +105,9 @@ class DockerEngine:
     ) -> Observation:
         """See `Engine.observe`."""
         return await self._call(
-            LOOK_LIMIT, lambda api: acts.observe(api, wanted, image), self._glance
+            LOOK_LIMIT,
+            lambda api: acts.observe(api, wanted, image, self.adopted),
+            self._glance,
         )
 
     async def identity(self) -> str:
@@ -179,6 +174,10 @@ class DockerEngine:
     async def run(self, wanted: ContainerSpec) -> str:
         """See `Engine.run`."""
         return await self._call(ACT_LIMIT, lambda api: acts.run(api, wanted))
+
+    async def again(self, name: str, made: Mapping[str, Any]) -> str:
+        """See `Engine.again`."""
+        return await self._call(ACT_LIMIT, lambda api: acts.again(api, name, made))
 
     async def start(self, container: str) -> None:
         """See `Engine.start`."""

@@ -7,12 +7,13 @@ cannot be removed, an image must be known, an engine that is down refuses all.
 from __future__ import annotations
 
 import asyncio
-import itertools
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
+from fliswarm.engine.memoryimages import MemoryDaemon as MemoryDaemon
+from fliswarm.engine.memoryimages import MemoryImages, find_image
 from fliswarm.engine.protocol import OnPrinted, OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
@@ -21,14 +22,15 @@ from fliswarm.model import (
     ContainerSpec,
     EngineInfo,
     Executed,
+    Foreign,
     Image,
     Observation,
-    Printed,
     Pulled,
     PullProgress,
     Volume,
 )
-from fliswarm.model.imagename import digest_of, split
+from fliswarm.model.imagename import digest_of
+from fliswarm.plan.adoption import with_originals
 
 STATES = (
     "created",
@@ -48,53 +50,8 @@ ALIVE = ("running", "paused", "restarting")
 """States that a stop ends; of the others it changes nothing."""
 
 
-class MemoryDaemon:
-    """What one Docker Engine has, whoever asks: containers, images, volumes of ours.
-
-    Attributes
-    ----------
-    logs
-        What containers print, by id.
-    programs
-        What comes of programs, by their names; ``None`` of one that does not end.
-    """
-
-    # ``images`` are by their names, ``kept`` by their ids: a name may be taken away.
-
-    def __init__(self) -> None:
-        self.containers: dict[str, Container] = {}
-        self.images: dict[str, Image] = {}
-        self.kept: dict[str, Image] = {}
-        self.volumes: set[str] = set()
-        self.logs: dict[str, list[Printed]] = {}
-        self.programs: dict[str, Executed | None] = {}
-        self.info = EngineInfo("24.0", "1.43", "overlay2", live_restore=True)
-        self.details: dict[str, ContainerDetail] = {}
-        self.identity = str(uuid.uuid4())
-        self._ids = itertools.count(1)
-
-    def new_id(self) -> str:
-        """Return an id that no container has had."""
-        return f"{next(self._ids):064x}"
-
-
-def _find(images: Mapping[str, Image], name: str) -> Image | None:
-    """Return an image by its name, or by the digest of any name in its repository."""
-    if name in images or (digest := digest_of(name)) is None:
-        return images.get(name)
-    repository, _ = split(name)
-    return next(
-        (
-            image
-            for other, image in images.items()
-            if image.digest == digest and split(other)[0] == repository
-        ),
-        None,
-    )
-
-
 @dataclass
-class MemoryEngine:
+class MemoryEngine(MemoryImages):
     """A Docker Engine that exists only in this process.
 
     Parameters
@@ -123,11 +80,24 @@ class MemoryEngine:
     def __post_init__(self) -> None:
         self.calls: list[str] = []
         self.certificate_ends: datetime | None = None
+        self.adopted: Mapping[str, str] = {}
 
     def add_foreign(self, name: str) -> str:
         """Put a container of someone else on the engine; return its id."""
         made = Container(self.daemon.new_id(), name, "running", "sha256:foreign")
         self.daemon.containers[made.id] = made
+        return made.id
+
+    def add_original(self, foreign: Foreign) -> str:
+        """Put a container as sdss-fliswarm makes it on the engine; return its id.
+
+        It is gone when it is stopped.
+        """
+        name, image = foreign.name, foreign.image_id
+        made = Container(self.daemon.new_id(), name, foreign.state, image)
+        self.daemon.containers[made.id] = made
+        its = {"foreign": made.id, "HostConfig": {"AutoRemove": True}}
+        self.daemon.foreign[made.id] = replace(foreign, id=made.id, made=its)
         return made.id
 
     def has(self, container: str) -> bool:
@@ -150,7 +120,7 @@ class MemoryEngine:
         """See `Engine.observe`."""
         self._begin("observe")
         found = self.daemon.containers.values()
-        named = _find(self.daemon.images, wanted.image) if image else None
+        named = find_image(self.daemon.images, wanted.image) if image else None
         running = None
         if image and named is None:
             own = (c for c in found if (c.node, c.name) == (wanted.node, wanted.name))
@@ -160,7 +130,7 @@ class MemoryEngine:
             for container in found
             if container.node != wanted.node and container.name == wanted.name
         )
-        return Observation(
+        seen = Observation(
             wanted.node,
             tuple(c for c in found if c.node == wanted.node),
             frozenset(self.daemon.volumes),
@@ -169,6 +139,13 @@ class MemoryEngine:
             tuple(c for c in found if c.node and c.node != wanted.node),
             running,
         )
+        known = [
+            replace(its, name=c.name, state=c.state)
+            for c in found
+            if (its := self.daemon.foreign.get(c.id)) is not None
+            and c.id in {*self.adopted, seen.foreign}
+        ]
+        return with_originals(wanted, seen, known, self.adopted)
 
     async def identity(self) -> str:
         """See `Engine.identity`."""
@@ -198,32 +175,13 @@ class MemoryEngine:
             on_progress(PullProgress(1, 1, 1, 1))
             self.daemon.images[image] = published
             self.daemon.kept[published.id] = published
-        found = _find(self.daemon.images, image)
+        found = find_image(self.daemon.images, image)
         if found is None:
             raise ImageUnavailableError(
                 self.node, f"image {image} is not to be had: {problem}"
             )
         self._end(call)
         return Pulled(found, problem)
-
-    async def tag_image(self, image: str, name: str) -> None:
-        """See `Engine.tag_image`."""
-        call = self._begin(f"tag {name}")
-        self.daemon.images[name] = self._image(image)
-        self._end(call)
-
-    async def remove_image(self, image: str) -> None:
-        """See `Engine.remove_image`."""
-        call = self._begin(f"remove image {image}")
-        found = _find(self.daemon.images, image)
-        if found is None:
-            return
-        for container in self.daemon.containers.values():
-            if container.image_id == found.id:
-                text = f"image {image} is used by {container.name}"
-                raise EngineError(self.node, text)
-        self.daemon.images.pop(image, None)
-        self._end(call)
 
     async def create_volume(self, volume: Volume) -> None:
         """See `Engine.create_volume`."""
@@ -259,6 +217,17 @@ class MemoryEngine:
         self._end(call)
         return made.id
 
+    async def again(self, name: str, made: Mapping[str, Any]) -> str:
+        """See `Engine.again`."""
+        call = self._begin(f"again {name}")
+        self._free(name)
+        container = self.add_original(
+            replace(self.daemon.foreign[made["foreign"]], name=name, state="created")
+        )
+        self._change(container, state="running")
+        self._end(call)
+        return container
+
     async def start(self, container: str) -> None:
         """See `Engine.start`."""
         call = self._begin("start")
@@ -276,6 +245,8 @@ class MemoryEngine:
         call = self._begin(f"stop {grace:g}")
         if self._get(container).state in ALIVE:
             self._change(container, state="exited")
+        if container in self.daemon.foreign:
+            del self.daemon.containers[container]
         self._end(call)
 
     async def rename(self, container: str, name: str) -> None:
@@ -369,11 +340,11 @@ class MemoryEngine:
         """Return what the registry has for a name, or why it does not give it."""
         if not self.registry_up:
             return None, "its registry does not answer"
-        found = _find(self.registry, image)
+        found = find_image(self.registry, image)
         return found, None if found else "its registry does not have it"
 
     def _image(self, name: str) -> Image:
-        found = _find(self.daemon.images, name)
+        found = find_image(self.daemon.images, name)
         if found is None:
             raise ImageUnavailableError(self.node, f"no such image: {name}")
         return found

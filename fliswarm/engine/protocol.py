@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from fliswarm.model import (
     ContainerDetail,
@@ -16,6 +17,7 @@ from fliswarm.model import (
     Printed,
     Pulled,
     PullProgress,
+    StoredImage,
     Volume,
 )
 
@@ -30,6 +32,15 @@ def ignore(_: PullProgress) -> None:
     """Take a pull's progress, and do nothing."""
 
 
+OnMoved = Callable[[int, int], None]
+"""Is told how many bytes of how many an image has come or gone, 0 when nobody knows how
+many there are; in the event loop's thread, at most once a second."""
+
+
+def ignore_moved(_done: int, _total: int) -> None:
+    """Take the progress of an image, and do nothing."""
+
+
 class Engine(Protocol):
     """The Docker Engine of one node.
 
@@ -41,9 +52,12 @@ class Engine(Protocol):
     ----------
     certificate_ends
         When the first of its certificate and ours ends, as far as is known.
+    adopted
+        Containers without our labels that are ours all the same, by id, and whose.
     """
 
     certificate_ends: datetime | None
+    adopted: Mapping[str, str]
 
     async def ping(self) -> None:
         """Return when the engine answers."""
@@ -51,7 +65,7 @@ class Engine(Protocol):
     async def observe(
         self, wanted: ContainerSpec, *, image: bool = True
     ) -> Observation:
-        """Return what the engine has of ours.
+        """Return what the engine has of ours, with what was adopted.
 
         With ``image``, also the image that ``wanted`` names, and volumes that
         ``wanted`` has not.
@@ -99,6 +113,27 @@ class Engine(Protocol):
         stays, which is an `fliswarm.errors.EngineError`.
         """
 
+    async def images(self) -> list[StoredImage]:
+        """Return all images that the engine has, whoever's they are."""
+
+    async def load(self, archive: Path, on_progress: OnMoved = ignore_moved) -> None:
+        """Bring the images of an archive to the engine, with their names.
+
+        The file is read piece by piece. It may take as long as it takes, while it goes
+        on.
+        """
+
+    async def save(
+        self, image: str, archive: Path, on_progress: OnMoved = ignore_moved
+    ) -> None:
+        """Write an image, with this name, into a file, as `load` takes it.
+
+        Raises
+        ------
+        fliswarm.errors.ImageUnavailableError
+            When the engine does not have it.
+        """
+
     async def create_volume(self, volume: Volume) -> None:
         """Make a volume with our label, or do nothing when there is one."""
 
@@ -107,6 +142,12 @@ class Engine(Protocol):
 
     async def run(self, wanted: ContainerSpec) -> str:
         """Make and start a container with our labels; return its id."""
+
+    async def again(self, name: str, made: Mapping[str, Any]) -> str:
+        """Make and start a container that was not ours once more; return its id.
+
+        ``made`` is what `fliswarm.model.Foreign` has of it.
+        """
 
     async def start(self, container: str) -> None:
         """Start a container that exists, by id; a paused one goes on."""

@@ -52,6 +52,7 @@ __all__ = [
     "Mount",
     "connect",
     "first_cause",
+    "is_gone",
     "is_outdated",
     "refusal",
     "words",
@@ -81,6 +82,8 @@ class _Watched:
         self._call = UNDER_WAY.get()
         assert self.sock is not None
         self._call.takes(self.sock)
+        # An engine that unpacks an image takes no more of it for seconds.
+        self.sock.settimeout(None)
         super().request(*words, **options)  # type: ignore[misc]
 
 
@@ -263,6 +266,13 @@ class Client(docker.APIClient):
             return Login({}, str(error.__cause__ or error))
         return Login(found or {})
 
+    def from_config(self, config: Mapping[str, Any], name: str) -> str:
+        """Make a container of what an engine told of another one; return its id."""
+        made = self.create_container_from_config(  # type: ignore[no-untyped-call]
+            dict(config), name
+        )
+        return str(made["Id"])
+
     def pulling(self, name: str, login: Login) -> Iterator[Mapping[str, Any]]:
         """Pull an image, and return what the engine says of it meanwhile."""
         repository, tag = answers.split(name)
@@ -289,6 +299,10 @@ class Client(docker.APIClient):
         with closing(self.request(method, where, stream=True, **words)) as response:
             self._raise_for_status(response)  # type: ignore[attr-defined]
             yield from response.iter_content(1 << 16)
+
+    def loading(self, source: object) -> Iterator[Mapping[str, Any]]:
+        """Give the engine an archive, and return what it says of it."""
+        yield from self.load_image(source) or ()  # type: ignore[no-untyped-call]
 
     def distribution(self, name: str, login: Login) -> Mapping[str, Any]:
         """Return what a registry tells of an image."""
@@ -320,6 +334,11 @@ def is_outdated(error: Exception) -> bool:
     """Return whether an engine has become one of another version."""
     said = words(error) if isinstance(error, docker.errors.APIError) else ""
     return "client version" in said and ("too old" in said or "too new" in said)
+
+
+def is_gone(error: docker.errors.APIError) -> bool:
+    """Return whether an engine does not have, any more, what it was asked for."""
+    return isinstance(error, docker.errors.NotFound)
 
 
 def refusal(node: str, error: BaseException) -> EngineError | None:

@@ -11,6 +11,7 @@ from fliswarm.change.journal import Entry, Journal
 from fliswarm.change.world import Patience
 from fliswarm.engine import Connect
 from fliswarm.errors import FliswarmError
+from fliswarm.fleet.adopted import Adopted
 from fliswarm.fleet.board import Board, News
 from fliswarm.fleet.clearing import Clearing
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
@@ -70,8 +71,10 @@ class LiveFleet:
         self._ledger = Ledger(state and state / "engines.json")
         self._state = state
         self.roster = Roster(desired, state and state / "roster.json", self.news.tell)
+        self.adopted = Adopted(state and state / "adopted.json")
+        knowing = self.adopted.of(connect)
         self._maker = Maker(
-            connect, reach, power, self.journal, self.news.tell, patience
+            knowing, reach, power, self.journal, self.news.tell, patience
         )
         self.outlook = Outlook(self._maker, self._ledger, self.roster)
         self._nodes = {
@@ -239,13 +242,16 @@ class LiveFleet:
         *,
         force: bool = False,
         terms: Terms = Terms(),
+        adopt: bool = False,
     ) -> list[Plan | FliswarmError]:
         """Return what `apply` would do on each node, or why that cannot be told."""
 
         def one(live: LiveNode) -> Awaitable[Plan]:
             wanted = self.desired.container(live.node)
             others = self._neighbours(live.node)
-            return live.plan(wanted, others, tell, force=force, terms=terms)
+            return live.plan(
+                wanted, others, tell, force=force, terms=terms, adopt=adopt
+            )
 
         return await fan(nodes, one)
 

@@ -29,6 +29,7 @@ from fliswarm.hub.power import PowerSwitch
 from fliswarm.model import ContainerSpec, Node, NodeStatus, facts
 from fliswarm.model.facts import Tell
 from fliswarm.model.terms import Terms
+from fliswarm.plan.adoption import adopting
 from fliswarm.plan.difference import Plan, removal
 
 
@@ -124,6 +125,7 @@ class LiveNode:
                 image = detail and await running(self._engine, wanted, seen)
         except EngineError as error:
             return self._without_engine(error)
+        has = seen.volumes | (found.stand_ins if found else frozenset())
         return NodeStatus(
             self.node,
             host_alive=True,
@@ -131,10 +133,11 @@ class LiveNode:
             camera_up=self.link.up,
             found=found,
             strangers=tuple(c for c in seen.others if c.node not in neighbours),
-            volumes={v.name: v.docker_name in seen.volumes for v in wanted.volumes},
+            volumes={v.name: v.docker_name in has for v in wanted.volumes},
             digest=image.digest if image else None,
             camera_problem=None if self.link.up else self.link.problem,
             certificate_ends=self._engine.certificate_ends,
+            original=seen.original,
         )
 
     def _without_engine(self, error: EngineError) -> NodeStatus:
@@ -160,11 +163,12 @@ class LiveNode:
         *,
         force: bool = False,
         terms: Terms = Terms(),
+        adopt: bool = False,
     ) -> Plan:
         """Return what `apply` would do; fail where it would.
 
-        The registry is asked for its image, which is not pulled, and the camera whether
-        it answers, and whether it exposes.
+        With ``adopt``, after an adoption. The registry is asked for its image, which is
+        not pulled, and the camera whether it answers, and whether it exposes.
         """
         if (change := self._journal.busy(self.node.name)) is not None:
             raise BusyError(self.node.name, change)
@@ -173,6 +177,7 @@ class LiveNode:
             seen = await self._engine.observe(wanted)
             digest = await published(world, seen)
         limit = self._silence
+        seen = adopting(seen) if adopt else seen
         todo = await planned(world, seen, neighbours, limit, digest, force=force)
         if may_expose(todo) and not (terms.now or terms.wait):
             await spare(world)

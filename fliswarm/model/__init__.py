@@ -4,6 +4,7 @@ from fliswarm.model.desired import (
     CERTIFICATE_DAYS,
     LABEL_NODE,
     LABEL_SPEC,
+    USB_BUS,
     ActorSettings,
     ContainerSpec,
     Fleet,
@@ -17,11 +18,14 @@ from fliswarm.model.observed import (
     Container,
     ContainerDetail,
     EngineInfo,
+    Foreign,
+    ForeignVolume,
     Image,
     NodeStatus,
     Observation,
     Pulled,
     PullProgress,
+    StoredImage,
 )
 from fliswarm.model.printed import Executed, Printed
 
@@ -29,6 +33,7 @@ __all__ = [
     "CERTIFICATE_DAYS",
     "LABEL_NODE",
     "LABEL_SPEC",
+    "USB_BUS",
     "ActorSettings",
     "Container",
     "ContainerDetail",
@@ -36,6 +41,8 @@ __all__ = [
     "EngineInfo",
     "Executed",
     "Fleet",
+    "Foreign",
+    "ForeignVolume",
     "Image",
     "Limits",
     "Node",
@@ -45,6 +52,7 @@ __all__ = [
     "Printed",
     "PullProgress",
     "Pulled",
+    "StoredImage",
     "TlsFiles",
     "Volume",
 ]

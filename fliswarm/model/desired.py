@@ -17,6 +17,9 @@ LABEL_SPEC = "org.sdss.fliswarm.spec"
 AT_START = ("actor", "control_socket", "ping_timeout")
 """What a controller takes from its file once, when it starts: fields of `Fleet`."""
 
+USB_BUS = "/dev/bus/usb"
+"""Folder of the device files of cameras, which every container has from its host."""
+
 CERTIFICATE_DAYS = 60
 """Days before the end of a certificate from which on `status` tells it."""
 

@@ -130,11 +130,42 @@ class PullProgressed(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageMoved(Fact):
+    """An image comes from an archive, or goes into one: ``done`` bytes of ``total``."""
+
+    image: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLoaded(Fact):
+    """The image of an archive is on the node; ``new`` if it was not before."""
+
+    image: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePruned(Fact):
+    """An image that nothing needs is gone from the node, by this name."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalImageTaken(Fact):
     """The image did not come from its registry: the node's own copy is used."""
 
     image: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted(Fact):
+    """A container that sdss-fliswarm made is the node's own from now on."""
+
+    container: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

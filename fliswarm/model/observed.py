@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from fliswarm.model.desired import Node
 
@@ -17,7 +18,9 @@ class Container:
     exited, dead. ``spec`` holds the values of `ContainerSpec.fields` it was made from;
     ``image_id`` is the image's content address on that engine; ``node`` names whose
     it is, and is empty for one of somebody else; ``volumes`` are those it mounts, by
-    their Docker names.
+    their Docker names. ``made`` is what one that sdss-fliswarm made can be made of
+    again, and nothing for ours: its ``volumes`` are then those of ours that hold the
+    same as what it mounts.
     """
 
     id: str
@@ -27,6 +30,12 @@ class Container:
     spec: Mapping[str, object] = field(default_factory=dict)
     node: str = ""
     volumes: frozenset[str] = frozenset()
+    made: Mapping[str, Any] | None = None
+
+    @property
+    def stand_ins(self) -> frozenset[str]:
+        """Volumes of ours, by Docker name, in whose place it has others."""
+        return frozenset() if self.made is None else self.volumes
 
     @property
     def short_id(self) -> str:
@@ -45,11 +54,59 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignVolume:
+    """A volume that somebody else made, and its driver's options."""
+
+    driver: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A container without our labels, with all that its engine tells of it.
+
+    ``image`` is the name it was made by; ``volumes`` and ``binds`` (folders of the
+    computer) are by their place in the container; ``memory`` in bytes, ``cpus`` in
+    processors, ``None`` without a limit; ``made`` is what it can be made of again.
+    """
+
+    id: str
+    name: str
+    state: str
+    image: str
+    image_id: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, ForeignVolume] = field(default_factory=dict)
+    binds: Mapping[str, str] = field(default_factory=dict)
+    privileged: bool = False
+    network: str = "host"
+    memory: int | None = None
+    cpus: float | None = None
+    user: str | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image on an engine; ``digest`` is the registry's address of its manifest."""
 
     id: str
     digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """One of the images that an engine has: all its names, with tags.
+
+    ``digests`` are names as well, with the digest that a registry has for it; ``size``
+    in bytes, ``created`` in ISO form.
+    """
+
+    id: str
+    names: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    size: int = 0
+    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +139,8 @@ class Observation:
     the engine has it; ``running`` is the one that the node's container was made from,
     when the engine knows none by the wanted name any more. ``foreign`` is the id of a
     container that has the name ours should have and is not the node's; it is never
-    touched.
+    touched. ``original`` is that one as it would be the node's own, when sdss-fliswarm
+    made it for the node.
     """
 
     node: str
@@ -92,6 +150,7 @@ class Observation:
     foreign: str | None = None
     others: tuple[Container, ...] = ()
     running: Image | None = None
+    original: Container | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +200,8 @@ class NodeStatus:
     does not answer, and ``problem`` is why, in words. ``camera_problem`` is why there
     is no camera; ``volumes`` tells which of the wanted volumes exist; ``digest`` is the
     image's that the container runs, as the registry knows it; ``certificate_ends`` when
-    the engine's certificate or ours ends, whichever does first.
+    the engine's certificate or ours ends, whichever does first; ``original`` is one of
+    sdss-fliswarm's that has the place of its container.
     """
 
     node: Node
@@ -155,6 +215,7 @@ class NodeStatus:
     problem: str | None = None
     camera_problem: str | None = None
     certificate_ends: datetime | None = None
+    original: Container | None = None
 
     @property
     def container(self) -> Container | None:

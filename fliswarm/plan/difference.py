@@ -128,6 +128,8 @@ def plan(
         Names of other nodes of the configuration that have the same engine: their
         containers are theirs.
     """
+    if seen.original is not None:
+        return Plan(wanted.node, blocked=_original(seen.original))
     if seen.foreign is not None:
         return Plan(
             wanted.node,
@@ -135,26 +137,29 @@ def plan(
             f"{wanted.name} ({seen.foreign[:12]}); rename or remove it first",
         )
     current = next((c for c in seen.containers if c.name == wanted.name), None)
-    volumes = [v for v in wanted.volumes if v.docker_name not in seen.volumes]
     changed = _container(wanted, seen, current, published, silent)
     others = _others(wanted, seen, current, neighbours)
-    differences = [
-        Difference(f"volumes/{v.name}", v.docker_name, None) for v in volumes
-    ]
-    differences += changed
-    differences += [
-        Difference(f"containers/{c.name}", None, c.short_id) for c in others
-    ]
-    actions: list[Action] = [CreateVolume(volume) for volume in volumes]
     # Whoever else of ours is alive there may hold the camera and its port.
     alone = all(container.at_rest for container in others)
     starts = current is not None and current.state in STARTABLE and alone
-    if (
+    replaced = (
         current is None
         or force
         or any(d.field != "state" for d in changed)
         or not (current.running or starts)
-    ):
+    )
+    # What it mounts in the place of ours is of no use to the container after it.
+    has = seen.volumes
+    if current is not None and not replaced:
+        has |= current.stand_ins
+    volumes = [v for v in wanted.volumes if v.docker_name not in has]
+    differences = [
+        *(Difference(f"volumes/{v.name}", v.docker_name, None) for v in volumes),
+        *changed,
+        *(Difference(f"containers/{c.name}", None, c.short_id) for c in others),
+    ]
+    actions: list[Action] = [CreateVolume(volume) for volume in volumes]
+    if current is None or replaced:
         actions.append(ReplaceContainer((*([current] if current else []), *others)))
     else:
         if not current.running:
@@ -164,6 +169,13 @@ def plan(
     unused = sorted(_unused(seen, neighbours) - needed)
     actions += [RemoveVolume(name) for name in unused]
     return Plan(wanted.node, tuple(differences), tuple(actions))
+
+
+def _original(found: Container) -> str:
+    return (
+        f"a container of sdss-fliswarm runs here ({found.name}, {found.short_id}); "
+        "remedy: fliswarm reconnect --adopt makes it ours, or stop it there"
+    )
 
 
 def _others(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import socket
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from fliswarm.commands.call import Sink
 from fliswarm.commands.dispatch import Dispatcher, told
-from fliswarm.errors import EXIT_USAGE, ConfigError, FliswarmError
+from fliswarm.errors import EXIT_DONE, EXIT_USAGE, ConfigError, FliswarmError
 from fliswarm.faces.connection import Client
 from fliswarm.faces.control.peer import Peer, peer, person
+from fliswarm.fleet.spool import Spool
 from fliswarm.net.apart import Apart
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class ControlServer:
     name_of
         Tells the name of whoever is at the other end. It may take its time: who waits
         for it is whoever came by that number, and nobody else.
+    spool
+        Takes the parts of files that clients send.
     """
 
     def __init__(
@@ -47,9 +51,11 @@ class ControlServer:
         dispatcher: Dispatcher,
         name: str,
         name_of: Callable[[Peer], str] = person,
+        spool: Spool | None = None,
     ) -> None:
         self.dispatcher = dispatcher
         self.name = name
+        self.spool = spool
         self._name_of = name_of
         self._names = Apart("name of", MEETING_LIMIT)
         self._server: asyncio.Server | None = None
@@ -170,13 +176,15 @@ class _Client(Client):
         if number == "0" and body.startswith("as "):
             self._introduced(body.removeprefix("as "))
             return None
+        sink = _JsonSink(self, int(number), self._server.name)
+        if body.startswith("part ") and self._server.spool is not None:
+            return asyncio.create_task(_take(self._server.spool, body, sink))
         # By a ping, who waits for a long command asks whether we are there.
         if body != "ping":
             log.info(
                 "New command received: %.1000r (command_id=%s) from %s, %s",
                 *(told(body), number, self._who, DOOR),
             )
-        sink = _JsonSink(self, int(number), self._server.name)
         dispatcher = self._server.dispatcher
         return dispatcher.give(body, sink, self._who, door=DOOR, control=True)
 
@@ -191,6 +199,20 @@ class _Client(Client):
     def _refuse(self, problem: str) -> None:
         sink = _JsonSink(self, 0, self._server.name)
         sink.end("f", {"error": problem}, EXIT_USAGE)
+
+
+async def _take(spool: Spool, body: str, sink: Sink) -> None:
+    """Take a part of a file: no command, which would be parsed and written down."""
+    try:
+        _, token, offset, data = body.split(" ")
+        part = base64.b64decode(data, validate=True)
+        await asyncio.to_thread(spool.write, token, int(offset), part)
+    except ValueError:
+        sink.end("f", {"error": "no part of a file"}, EXIT_USAGE)
+    except FliswarmError as error:
+        sink.end("f", {"error": str(error)}, error.exit_code)
+    else:
+        sink.end(":", {}, EXIT_DONE)
 
 
 class _JsonSink(Sink):

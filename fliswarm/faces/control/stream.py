@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
 import shlex
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from fliswarm.errors import (
     EXIT_DONE,
     EXIT_FAILED,
+    CommandError,
     ControlError,
     NotRunningError,
     UsageError,
@@ -23,6 +25,13 @@ from fliswarm.faces.control import peer
 
 PING = b"0 ping\n"
 """Asks whether somebody is there; the answer belongs to no command of ours."""
+
+
+PART = 45_000
+"""Bytes of a file in one line: as text, less than the longest line."""
+
+AHEAD = 16
+"""Parts that are sent before the first one is known to have come: the way is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,35 @@ class StreamControl:
                 continue
             yield reply
             if reply.final:
+                return
+
+    def send(self, token: str, file: BinaryIO, on_sent: Callable[[int], None]) -> None:
+        """Send a file, for which the controller has made room, part by part.
+
+        Raises
+        ------
+        CommandError
+            When the controller does not take it.
+        """
+        offset, under_way = 0, 0
+        while True:
+            part = file.read(PART)
+            if part:
+                self._number += 1
+                text = base64.b64encode(part).decode()
+                self._write(f"{self._number} part {token} {offset} {text}\n".encode())
+                offset, under_way = offset + len(part), under_way + 1
+            while under_way > (AHEAD if part else 0):
+                number, reply = _read(self._readline())
+                if reply is None or (number == 0 and reply.code != "f"):
+                    # A ping is answered.
+                    continue
+                if reply.code == "f":
+                    problem = str(reply.data.get("error", "the file is refused"))
+                    raise CommandError(problem, reply.exit_code)
+                under_way -= reply.final
+            on_sent(offset)
+            if not part:
                 return
 
     def __enter__(self) -> Self:

@@ -42,7 +42,7 @@ ORIGINAL = {
 }
 """The commands of sdss-fliswarm 0.7."""
 
-HARMLESS = {"audit", "doctor", "events", "logs", "nodes", "releases"}
+HARMLESS = {"audit", "doctor", "events", "image-list", "logs", "nodes", "releases"}
 """Others that change nothing."""
 
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from fliswarm.engine import archive
+from fliswarm.errors import ConfigError
 from fliswarm.model import Executed, Image, Printed
 from fliswarm.model.printed import since_epoch
 from tests.unit.support.wait import until
@@ -187,7 +190,9 @@ class FakeEngine:
                     name, _, value = header.decode().partition(": ")
                     headers[name.lower()] = value
                 length = int(headers.get("content-length", 0))
-                body = json.loads(await reader.readexactly(length) or b"null")
+                body: Any = await reader.readexactly(length)
+                if headers.get("content-type") == "application/json":
+                    body = json.loads(body or b"null")
                 if not await self._one(writer, reader, method, target, headers, body):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -236,6 +241,11 @@ class FakeEngine:
                 self.images[name] = self.registry[name]
             return True
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        if path.endswith("/get") and status == 200:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
+            await writer.drain()
+            return True
         length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(data)
         head = b"HTTP/1.1 %d -\r\nContent-Type: application/json\r\n" % status
         writer.write(head + length + b"\r\n" + (data if length else b""))
@@ -392,6 +402,14 @@ class FakeEngine:
                 return self._volumes(method, rest, query, body)
             case "POST", ["images", "create"]:
                 return self._create_image(query["fromImage"], query["tag"])
+            case "GET", ["images", "json"]:
+                return 200, [self._listed(one) for one in set(self.images.values())]
+            case "POST", ["images", "load"]:
+                return self._load(body)
+            case "GET", ["images", *rest, "get"]:
+                if (name := "/".join(rest)) not in self.images:
+                    return NO_IMAGE
+                return 200, archive.made(self.images[name].id, (name,))
             case "GET", ["images", *rest]:
                 return self._image("/".join(rest[:-1]))
             case "POST", ["images", *rest, "tag"]:
@@ -420,6 +438,33 @@ class FakeEngine:
         repository = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
         digests = [f"{repository}@{found.digest}"] if found.digest else []
         return 200, {"Id": found.id, "RepoDigests": digests}
+
+    def _listed(self, image: Image) -> dict[str, Any]:
+        names = [name for name, its in self.images.items() if its == image]
+        return {
+            "Id": image.id,
+            "RepoTags": [name for name in names if "@" not in name] or None,
+            "RepoDigests": [
+                f"{name.partition('@')[0].rpartition(':')[0] or name}@{image.digest}"
+                for name in names
+                if image.digest
+            ],
+            "Created": 1_700_000_000,
+            "Size": 12,
+        }
+
+    def _load(self, body: bytes) -> Answer:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(body)
+            file.flush()
+            try:
+                found = archive.read(Path(file.name))
+            except ConfigError:
+                return 200, {"errorDetail": {"message": "unexpected EOF"}}
+        for image in found.images:
+            for name in image.names:
+                self.images[name] = Image(image.id)
+        return 200, {"stream": "Loaded image"}
 
     def _tag(self, name: str, other: str) -> Answer:
         if name not in self.images:
@@ -453,11 +498,7 @@ class FakeEngine:
             raise RefusalError(404, f"No such container: {rest[0]}")
         match method, rest[1:]:
             case "GET", ["json"]:
-                usual = {
-                    "Id": found["Id"],
-                    "Config": {"Tty": False},
-                    "State": {"Status": found["State"]},
-                }
+                usual = self._inspected(found)
                 return 200, {**usual, **self.details.get(found["Id"], {})}
             case "POST", ["exec"]:
                 if found["State"] != "running":
@@ -476,6 +517,31 @@ class FakeEngine:
                 return self._change(found, verb)
         return 204, None
 
+    def _inspected(self, found: dict[str, Any]) -> dict[str, Any]:
+        body = found["Body"]
+        host = body.get("HostConfig") or {}
+        return {
+            "Id": found["Id"],
+            "Name": found["Names"][0],
+            "Image": found["ImageID"],
+            "Config": {
+                "Tty": False,
+                "Image": body["Image"],
+                "Env": ["PATH=/bin", *(body.get("Env") or [])],
+                "User": body.get("User") or "",
+            },
+            "HostConfig": host,
+            "Mounts": [
+                {
+                    "Type": mount["Type"],
+                    "Destination": mount["Target"],
+                    "Name" if mount["Type"] == "volume" else "Source": mount["Source"],
+                }
+                for mount in host.get("Mounts") or ()
+            ],
+            "State": {"Status": found["State"]},
+        }
+
     def _change(self, found: dict[str, Any], verb: str) -> Answer:
         state = found["State"]
         match verb, state:
@@ -491,6 +557,8 @@ class FakeEngine:
                 raise RefusalError(409, "Container is paused. Unpause it first")
             case "stop", "running" | "restarting":
                 found["State"] = "exited"
+                if (found["Body"].get("HostConfig") or {}).get("AutoRemove"):
+                    del self.containers[found["Id"]]
             case "stop", _:
                 return 304, None
             case "pause", "running":
@@ -501,7 +569,8 @@ class FakeEngine:
 
     def _create(self, name: str, body: dict[str, Any]) -> Answer:
         self._free(name)
-        image = self.images.get(body["Image"])
+        by_id = {image.id: image for image in self.images.values()}
+        image = self.images.get(body["Image"]) or by_id.get(body["Image"])
         if image is None:
             return NO_IMAGE
         number = f"{next(self._ids):012x}" + "0" * 52
@@ -513,6 +582,7 @@ class FakeEngine:
             "ImageID": image.id,
             "Labels": body.get("Labels"),
             "State": "created",
+            "Body": body,
             "Mounts": [
                 {"Type": mount["Type"], "Name": mount["Source"]} for mount in mounts
             ],
@@ -546,8 +616,15 @@ class FakeEngine:
                     or None
                 }
             case "POST", ["create"]:
-                made = {"Name": body["Name"], "Labels": body.get("Labels") or {}}
+                made = {
+                    "Name": body["Name"],
+                    "Labels": body.get("Labels") or {},
+                    "Driver": body.get("Driver") or "local",
+                    "Options": body.get("DriverOpts"),
+                }
                 return 201, self.volumes.setdefault(body["Name"], made)
+            case "GET", [name] if name in self.volumes:
+                return 200, self.volumes[name]
             case "DELETE", [name] if name in self.volumes:
                 for found in self.containers.values():
                     if any(mount["Name"] == name for mount in found["Mounts"]):

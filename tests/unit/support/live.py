@@ -9,13 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fliswarm.change.world import Patience
 from fliswarm.engine.memory import MemoryDaemon, MemoryEngine
 from fliswarm.errors import HostError
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.host.memory import MemoryHost
-from fliswarm.model import Container, Fleet, Node
+from fliswarm.model import (
+    USB_BUS,
+    Container,
+    ContainerSpec,
+    Fleet,
+    Foreign,
+    ForeignVolume,
+    Node,
+)
 from fliswarm.model.facts import Fact
 from fliswarm.model.terms import Terms
 from tests.unit.support.camera import RawCamera, line
@@ -69,7 +78,9 @@ class Computer:
         first = self.running[0]
         if first.image_id in self.silent:
             return
-        name = str(first.spec["environment"]["ACTOR_NAME"])  # type: ignore[index]
+        foreign = self.daemon.foreign.get(first.id)
+        its: Any = foreign.environment if foreign else first.spec["environment"]
+        name = str(its["ACTOR_NAME"])
         name = self.strangers.get(first.image_id, name)
         data = {}
         if body == "status" and self.temperature is not None:
@@ -182,3 +193,27 @@ class Site:
             self.fleet.select(), lambda _: None, "a test", force=force, terms=terms
         )
         return {r.node: None if r.error is None else str(r.error) for r in results}
+
+
+def original_of(wanted: ContainerSpec) -> Foreign:
+    """Return the container that sdss-fliswarm makes where ``wanted`` should run."""
+    volumes = {
+        volume.target: ForeignVolume(volume.driver, dict(volume.options))
+        for volume in wanted.volumes
+    }
+    return Foreign(
+        id="",
+        name=wanted.name,
+        state="running",
+        image=wanted.image,
+        image_id=PULLED.id,
+        environment={
+            name: wanted.environment[name] for name in ("ACTOR_NAME", "OBSERVATORY")
+        },
+        volumes=volumes,
+        binds={USB_BUS: USB_BUS},
+        privileged=True,
+        memory=6 << 30,
+        cpus=3.5,
+        user=wanted.user,
+    )

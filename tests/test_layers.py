@@ -33,8 +33,8 @@ LAYERS = (
 
 DOORS = {
     "docker": {"engine/sdk.py"},
-    "requests": {"engine/sdk.py"},
-    "urllib3": {"engine/sdk.py"},
+    "requests": {"engine/transport.py"},
+    "urllib3": {"engine/transport.py"},
     "cryptography": {"engine/tls.py"},
     "paramiko": {"host/ssh.py"},
     "ansible_runner": {"site/provision.py"},

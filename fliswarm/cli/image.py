@@ -235,6 +235,12 @@ def push(options: Options, what: str, inventory: Path, args: tuple[str, ...]) ->
                 _save(control, what, file, [])
         archive.read(file)
         push_archive(inventory, file.resolve(), args)
+    click.echo(
+        "The next run of the site's playbook makes the image that the inventory "
+        "describes. To keep this one, write flicamera_image_source: archive and "
+        "flicamera_image_archive: FILE there. fliswarm reconnect brings it to the "
+        "nodes."
+    )
 
 
 @image.command()

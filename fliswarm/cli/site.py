@@ -144,7 +144,6 @@ def push_archive(inventory: Path, file: Path, args: tuple[str, ...]) -> None:
     said = {
         "flicamera_image_source": "archive",
         "flicamera_image_archive": str(file),
-        "flicamera_image_refresh": True,
     }
     options = ["--tags", "flicamera_image", "-e", json.dumps(said)]
     with _site(inventory, args) as site:

@@ -7,20 +7,20 @@ that nodes that are switched off never hold a thread.
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from fliswarm.engine import acts, answers, sdk, streams, tls
+from fliswarm.engine import acts, answers, sdk, tls
 from fliswarm.engine.calls import Call, Calls
 from fliswarm.engine.deeds import address, deed
 from fliswarm.engine.images import ACT_LIMIT, LOOK_LIMIT, SILENCE_LIMIT, ImageStore
 from fliswarm.engine.knock import knock
-from fliswarm.engine.protocol import OnPrinted, OnProgress, ignore
+from fliswarm.engine.output import Output
+from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.engine.sdk import Client
 from fliswarm.engine.tunnel import Tunnel
 from fliswarm.errors import (
@@ -32,7 +32,6 @@ from fliswarm.model import (
     ContainerDetail,
     ContainerSpec,
     EngineInfo,
-    Executed,
     Node,
     Observation,
     Pulled,
@@ -74,7 +73,7 @@ class DockerEngines:
         return DockerEngine(node, self._glance, self._credentials, self._knocks)
 
 
-class DockerEngine(ImageStore):
+class DockerEngine(ImageStore, Output):
     """The Docker Engine of one node; see `fliswarm.engine.protocol.Engine`."""
 
     def __init__(
@@ -197,37 +196,6 @@ class DockerEngine(ImageStore):
             ACT_LIMIT, lambda api: api.remove_container(container, force=True)
         )
 
-    async def logs(self, container: str, lines: int) -> str:
-        """See `Engine.logs`."""
-        name = self._node.name
-        return await self._call(
-            LOOK_LIMIT, lambda api: acts.logs(api, container, lines, name)
-        )
-
-    async def printed(
-        self,
-        container: str,
-        take: OnPrinted,
-        *,
-        lines: int | None = None,
-        since: str | None = None,
-        follow: bool = False,
-    ) -> None:
-        """See `Engine.printed`."""
-        asked = streams.query(lines, since, follow=follow)
-        read = partial(streams.read_log, self._node.name, container, take, asked)
-        limit = math.inf if follow else LOG_LIMIT
-        await self._at_length(limit, read, f"its log said nothing for {limit:g} s")
-
-    async def execute(
-        self, container: str, words: Sequence[str], limit: float
-    ) -> Executed:
-        """See `Engine.execute`."""
-        late = f"{words[0]} did not end in {limit:g} s; it may run on in {container}"
-        return await self._at_length(
-            limit, lambda api, _: streams.execute(api, container, words), late
-        )
-
     async def detail(self, container: str) -> ContainerDetail:
         """See `Engine.detail`."""
         return await self._call(
@@ -239,18 +207,6 @@ class DockerEngine(ImageStore):
         self._forget_client()
         if self._tunnel is not None:
             self._tunnel.close()
-
-    async def _at_length(
-        self, limit: float, act: Callable[[Client, Call], T], late: str
-    ) -> T:
-        """Do what takes long, with turns of its own, so that it is in nobody's way."""
-        if self._long.full:
-            problem = "its engine is asked for as many logs and programs as it may be"
-            raise EngineError(self._node.name, problem)
-        try:
-            return await self._ask(limit, act, calls=self._long)
-        except TimeoutError:
-            raise EngineError(self._node.name, late) from None
 
     async def _call(
         self,

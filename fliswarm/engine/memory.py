@@ -6,22 +6,21 @@ cannot be removed, an image must be known, an engine that is down refuses all.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from fliswarm.engine.memoryimages import MemoryDaemon as MemoryDaemon
 from fliswarm.engine.memoryimages import MemoryImages, find_image
-from fliswarm.engine.protocol import OnPrinted, OnProgress, ignore
+from fliswarm.engine.memoryoutput import MemoryOutput
+from fliswarm.engine.protocol import OnProgress, ignore
 from fliswarm.errors import EngineError, EngineUnreachableError, ImageUnavailableError
 from fliswarm.model import (
     Container,
     ContainerDetail,
     ContainerSpec,
     EngineInfo,
-    Executed,
     Foreign,
     Image,
     Observation,
@@ -43,15 +42,12 @@ STATES = (
 )
 """Docker's words for how a container is."""
 
-STEP = 0.01
-"""Seconds between two looks at a log that is followed."""
-
 ALIVE = ("running", "paused", "restarting")
 """States that a stop ends; of the others it changes nothing."""
 
 
 @dataclass
-class MemoryEngine(MemoryImages):
+class MemoryEngine(MemoryImages, MemoryOutput):
     """A Docker Engine that exists only in this process.
 
     Parameters
@@ -263,55 +259,6 @@ class MemoryEngine(MemoryImages):
         del self.daemon.containers[container]
         self._end(call)
 
-    async def logs(self, container: str, lines: int) -> str:
-        """See `Engine.logs`."""
-        self._begin("logs")
-        self._get(container)
-        log = self.daemon.logs.get(container, [])
-        return "".join(f"{one.text}\n" for one in log[-lines:])
-
-    async def printed(
-        self,
-        container: str,
-        take: OnPrinted,
-        *,
-        lines: int | None = None,
-        since: str | None = None,
-        follow: bool = False,
-    ) -> None:
-        """See `Engine.printed`."""
-        self._begin("printed")
-        self._get(container)
-        log = self.daemon.logs.setdefault(container, [])
-        begin = 0 if lines is None else max(0, len(log) - lines)
-        while True:
-            found = [one for one in log[begin:] if one.at >= (since or "")]
-            begin = len(log)
-            if found:
-                await take(found)
-            elif not follow or container not in self._running():
-                return
-            if not self.up:
-                raise EngineUnreachableError(self.node, "the engine does not answer")
-            await asyncio.sleep(STEP)
-
-    async def execute(
-        self, container: str, words: Sequence[str], limit: float
-    ) -> Executed:
-        """See `Engine.execute`."""
-        self._begin(f"execute {words[0]}")
-        self._get(container)
-        if container not in self._running():
-            raise EngineError(self.node, f"container {container[:12]} is not running")
-        unknown = Executed(127, f"{words[0]}: no such file or directory\n")
-        done = self.daemon.programs.get(words[0], unknown)
-        if done is None:
-            await asyncio.sleep(limit)
-            raise EngineError(
-                self.node, f"{words[0]} did not end in {limit:g} s; it may run on"
-            )
-        return done
-
     async def detail(self, container: str) -> ContainerDetail:
         """See `Engine.detail`."""
         self._begin("detail")
@@ -332,9 +279,6 @@ class MemoryEngine(MemoryImages):
     def _end(self, call: str) -> None:
         if self.on_call is not None:
             self.on_call(f"done: {call}")
-
-    def _running(self) -> set[str]:
-        return {c.id for c in self.daemon.containers.values() if c.running}
 
     def _published(self, image: str) -> tuple[Image | None, str | None]:
         """Return what the registry has for a name, or why it does not give it."""

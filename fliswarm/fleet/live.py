@@ -17,13 +17,14 @@ from fliswarm.fleet.clearing import Clearing
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.following import Following
 from fliswarm.fleet.left import Leaving, Ledger
-from fliswarm.fleet.maker import Maker, same_camera
+from fliswarm.fleet.maker import Maker
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.outlook import Outlook
 from fliswarm.fleet.parting import Parting
 from fliswarm.fleet.releases import Releases
 from fliswarm.fleet.roster import Roster
 from fliswarm.fleet.settling import Settling
+from fliswarm.fleet.succession import succession
 from fliswarm.fleet.turns import Turns
 from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
@@ -115,32 +116,17 @@ class LiveFleet:
             The nodes that came, went or changed.
         """
         before, self._configured = self._configured, desired
-        changed = [
-            name
-            for name in {**before.nodes, **desired.nodes}
-            if before.nodes.get(name) != desired.nodes.get(name)
-        ]
-        gone = [self._nodes[name] for name in changed if name in self._nodes]
-        links = {
-            live.node.name: live.link
-            for live in gone
-            if same_camera(live.node, desired.nodes.get(live.node.name))
-        }
+        new = succession(self._maker, self._nodes, before, desired)
         # In one step, so that no other reload finds a fleet half changed.
         self.roster.follow(desired)
-        self._nodes = {
-            name: self._maker.node(node, links.get(name))
-            if name in changed
-            else self._nodes[name]
-            for name, node in desired.nodes.items()
-        }
-        for name in changed:
-            self.board.forget(name, camera=name not in links)
-        let_go = self._parting.let_go
-        stay = links.keys()
-        await asyncio.gather(*(let_go(n, link=n.node.name not in stay) for n in gone))
+        self._nodes = new.nodes
+        for name in new.changed:
+            self.board.forget(name, camera=name not in new.links)
+        let_go, stay = self._parting.let_go, new.links.keys()
+        gone = (let_go(n, link=n.node.name not in stay) for n in new.gone)
+        await asyncio.gather(*gone)
         self.start()
-        return changed
+        return new.changed
 
     @property
     def unreadable(self) -> list[Path]:

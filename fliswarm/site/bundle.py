@@ -71,16 +71,39 @@ def make(out: Path, python: str, machine: str) -> Bundle:
         if known["recipe"] == recipe:
             return Bundle(str(out), known["sha256"], __version__, changed=False)
     out.parent.mkdir(parents=True, exist_ok=True)
+    others = json.dumps([python, machine, needs])
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         (Path(folder) / f"fliswarm-{__version__}-py3-none-any.whl").write_bytes(wheel)
-        _download(needs, Path(folder), python, machine)
+        if not _kept(out, noted, others, Path(folder)):
+            _download(needs, Path(folder), python, machine)
         tar = _tar(Path(folder))
         fresh = Path(folder) / "bundle"
         fresh.write_bytes(tar)
         fresh.replace(out)
     sha256 = hashlib.sha256(tar).hexdigest()
-    noted.write_text(json.dumps({"recipe": recipe, "sha256": sha256}), "utf-8")
+    known = {"recipe": recipe, "sha256": sha256, "others": others}
+    noted.write_text(json.dumps(known), "utf-8")
     return Bundle(str(out), sha256, __version__, changed=True)
+
+
+def _kept(out: Path, noted: Path, others: str, folder: Path) -> bool:
+    """Take the other packages from the bundle before this one; return whether it has.
+
+    Another version of this program alone needs no index of packages, which may be out
+    of reach.
+    """
+    if not (out.exists() and noted.exists()):
+        return False
+    known = json.loads(noted.read_text("utf-8"))
+    whole = hashlib.sha256(out.read_bytes()).hexdigest() == known["sha256"]
+    if known.get("others") != others or not whole:
+        return False
+    with tarfile.open(out) as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            if file is not None and not member.name.startswith("fliswarm-"):
+                (folder / Path(member.name).name).write_bytes(file.read())
+    return True
 
 
 def _wheel() -> bytes:

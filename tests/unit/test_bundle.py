@@ -134,3 +134,32 @@ def test_a_bundle_that_is_there_is_not_made_again(
     assert bundle.make(out, "3.12", "x86_64").changed
     assert fetched == ["3.11", "3.12"]
     assert sorted(path.name for path in out.parent.iterdir()) == ["out.json", "out.tar"]
+
+
+def test_another_version_alone_needs_no_index_of_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the Internet is out of reach, and this program is newer."""
+    fetched: list[str] = []
+
+    def download(_needs: list[str], folder: Path, *_: str) -> None:
+        fetched.append(folder.name)
+        (folder / "other-1-py3-none-any.whl").write_bytes(b"other")
+
+    monkeypatch.setattr(bundle, "_download", download)
+    out = tmp_path / "out.tar"
+    bundle.make(out, "3.11", "x86_64")
+    monkeypatch.setattr(bundle, "_wheel", lambda: b"newer")
+    assert bundle.make(out, "3.11", "x86_64").changed
+    assert len(fetched) == 1
+    with tarfile.open(out) as archive:
+        names = archive.getnames()
+        assert names == [NAME, "other-1-py3-none-any.whl"]
+        newer = archive.extractfile(NAME)
+        assert newer is not None
+        assert newer.read() == b"newer"
+    # What is not whole any more is fetched anew.
+    out.write_bytes(out.read_bytes()[:-512])
+    monkeypatch.setattr(bundle, "_wheel", lambda: b"newest")
+    bundle.make(out, "3.11", "x86_64")
+    assert len(fetched) == 2

@@ -232,6 +232,18 @@ async def test_what_nothing_needs_is_pruned(desk: Desk) -> None:
         assert desk.images("gfa1") == before
 
 
+async def test_what_is_pushed_is_looked_at_before_anybody_is_asked(desk: Desk) -> None:
+    desk.file.write_text("nothing of the kind", "utf-8")
+    done = await desk("push", str(desk.file), "-i", str(desk.folder / "nowhere"))
+    assert "is no archive of images" in str(done.exception)
+    desk.pack(IMAGE)
+    done = await desk("push", str(desk.file), "-i", str(desk.folder / "nowhere"))
+    assert "there is no such inventory" in str(done.exception)
+    # An image is taken from a node first.
+    done = await desk("push", "sdss/none:1", "-i", str(desk.folder / "nowhere"))
+    assert "gfa1 has not got it" in str(done.exception)
+
+
 async def test_a_site_without_a_registry(tmp_path: Path) -> None:
     """The node's own image serves; who has none is told how to bring it."""
     async with _desk(tmp_path) as desk:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from fliswarm.change.carry import problem
+from fliswarm.change.journal import Journal
 from fliswarm.change.world import Patience
 from fliswarm.errors import (
     CameraError,
@@ -20,8 +21,9 @@ from fliswarm.fleet.board import News
 from fliswarm.fleet.fan import ApplyResult
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.releases import Releases
-from fliswarm.model import Fleet, facts
-from fliswarm.model.facts import Tell
+from fliswarm.model import Fleet, NodeStatus, facts
+from fliswarm.model.facts import Fact, Tell
+from fliswarm.model.release import Release
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 class Follower(Protocol):
     """What is asked of the fleet; see `fliswarm.fleet.live.LiveFleet`."""
 
+    journal: Journal
     news: News
     releases: Releases
 
@@ -43,6 +46,11 @@ class Follower(Protocol):
     @property
     def enabled(self) -> list[str]:
         """Names of those that commands reach."""
+
+    async def status(
+        self, nodes: Sequence[LiveNode], *, detail: bool = False
+    ) -> list[NodeStatus]:
+        """Look at nodes."""
 
     async def apply(
         self, nodes: Sequence[LiveNode], tell: Tell, by: str = ""
@@ -68,6 +76,7 @@ class Following:
         self._fleet = fleet
         self._patience = patience
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._deaf = fleet.news.listen(self._hear)
 
     def start(self) -> None:
         """Begin with all that are behind and were not tried."""
@@ -77,15 +86,25 @@ class Following:
 
     async def close(self) -> None:
         """Stop trying; who is behind is written down."""
+        self._deaf()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _hear(self, fact: Fact) -> None:
+        """Forget why a node did not come up, once it did by somebody's hand."""
+        if isinstance(fact, facts.ChangeEnded) and fact.problem is None:
+            name = fact.node
+            if self._fleet.releases.known.behind.get(name) and name not in self._tasks:
+                self._tasks[name] = asyncio.create_task(self._bring(name))
+
     async def _bring(self, name: str) -> None:
         pause = self._patience.look / 2
+        told = False
         try:
-            while not await self._over(name):
+            while (why := await self._attempt(name, told=told)) is not None:
+                told = told or why
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._patience.settle)
         except StoreError as error:
@@ -93,32 +112,46 @@ class Following:
         finally:
             del self._tasks[name]
 
-    async def _over(self, name: str) -> bool:
-        """Try once, and return whether there is nothing more to try."""
+    async def _attempt(self, name: str, *, told: bool) -> bool | None:
+        """Try once; return ``None`` when there is nothing more to try.
+
+        Else, whether all were told that the node is about to get its release.
+        """
         fleet, releases = self._fleet, self._fleet.releases
+        before = releases.known.behind.get(name)
+        if before is None:
+            return None
         live = next((n for n in fleet.nodes if n.node.name == name), None)
-        if releases.known.behind.get(name) != "":
-            return True
         if live is None:
             await releases.behind(name, None)
-            return True
+            return None
         if name not in fleet.enabled or releases.under_way is not None:
             return False
-        try:
-            await live.identity()
-        except FliswarmError:
+        (seen,) = await fleet.status([live], detail=True)
+        if not seen.engine_alive or fleet.journal.of(name) is not None:
             return False
         release = releases.of(fleet.desired, name)
+        if seen.found is None or _same(releases.has(seen), release):
+            # Who has no container gets none by this, but by a reconnect.
+            await releases.behind(name, None)
+            return None
+        if before:
+            return None
         number = None if release is None else release.number
-        fleet.news.tell(facts.Follows(node=name, release=number))
+        if not told:
+            fleet.news.tell(facts.Follows(node=name, release=number))
         by = "configuration" if number is None else f"release {number}"
         (result,) = await fleet.apply([live], lambda _: None, by)
         if not _tried(result.error):
-            return False
+            return True
         why = None if result.error is None else problem(result.error)
         await releases.behind(name, why)
         fleet.news.tell(facts.Followed(node=name, release=number, problem=why))
-        return True
+        return None
+
+
+def _same(has: Release | None, wanted: Release | None) -> bool:
+    return has is not None and wanted is not None and has.pinned == wanted.pinned
 
 
 def _tried(error: FliswarmError | None) -> bool:

@@ -61,7 +61,8 @@ class Releases:
         """
         if name in self._trial:
             return self._trial[name]
-        number = self.known.wanted.get(name, usual(self.known))
+        wanted = self.known.wanted
+        number = wanted[name] if name in wanted else usual(self.known)
         release = self.known.release(number)
         return release if holds(release, desired.image_reference) else None
 

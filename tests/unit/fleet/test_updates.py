@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fliswarm.errors import EngineUnreachableError
+from fliswarm.errors import BusyError, EngineUnreachableError
 from fliswarm.model import Image, Printed
 from fliswarm.model.facts import Followed, Judged
 from tests.unit.support.live import Computer
@@ -244,7 +244,7 @@ async def test_a_node_that_was_off_follows(tmp_path: Path) -> None:
         assert "gfa2: it is off" in done.text
         assert site.has == {**everywhere("two"), "gfa2": "one"}
         said = await site.give("status --detail")
-        assert "gfa2: is to have release 2; it gets it" in said.text
+        assert "is to have release 2; it gets it when it is back" in said.text
         # The controller may be another one by then.
         await site.fleet.close()
         site.start()
@@ -268,6 +268,30 @@ async def test_one_that_does_not_come_up_when_it_follows(tmp_path: Path) -> None
         said = await site.give("status --detail")
         assert "is to have release 2, which did not come up" in said.text
         assert "fliswarm reconnect -n gfa2" in said.text
+        # Somebody mends it, and it is behind no more.
+        late.silent.clear()
+        assert (await site.give("reboot -n gfa2")).code == ":"
+        assert site.has["gfa2"] == "one"
+        assert (await site.give("reconnect -n gfa2")).code == ":"
+        assert site.has == everywhere("two")
+        await until(lambda: not site.fleet.releases.known.behind, "it has it")
+        assert "gfa2: " not in (await site.give("status --detail")).text
+
+
+async def test_one_that_has_nothing_when_it_is_back_gets_nothing(
+    tmp_path: Path,
+) -> None:
+    async with releasing(tmp_path, 2) as site:
+        late = site.computer("gfa2")
+        late.up = False
+        site.publish(TWO)
+        await site.give(f"update {QUICK}")
+        late.daemon.containers.clear()
+        late.up = True
+        await until(lambda: not site.fleet.releases.known.behind, "it is looked at")
+        assert site.has == {"gfa1": "two", "gfa2": ""}
+        assert (await site.give("reconnect")).code == ":"
+        assert site.has == everywhere("two", 2)
 
 
 async def test_disabled_nodes_are_left_out_and_named(tmp_path: Path) -> None:
@@ -381,7 +405,7 @@ async def test_two_updates_at_once(tmp_path: Path) -> None:
     async with releasing(tmp_path, 2) as site:
         with site.fleet.releases.carrying("update"):
             said = await site.give("rollback")
-        assert (said.code, said.exit_code) == ("f", 6)
+        assert (said.code, said.exit_code) == ("f", BusyError.exit_code)
         assert "another update is under way" in said.text
 
 

@@ -92,6 +92,8 @@ class Bars:
         """Take a bar away."""
         if (task := self._tasks.pop(name, None)) is not None:
             self._progress.remove_task(task)
+            # What is printed next would have it below still.
+            self._progress.refresh()
 
     def close(self) -> None:
         """Take all bars away."""

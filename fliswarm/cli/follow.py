@@ -129,7 +129,7 @@ def events(
 
 @click.command(
     name="exec",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
 )
 @completing
 @selection("nodes to run it on")

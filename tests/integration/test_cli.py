@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -69,6 +70,52 @@ def test_logs_of_a_camera(fleet: Lab) -> None:
     done = fleet.fliswarm("logs", "gfa1", "--lines", "5")
     assert done.code == 0
     assert 0 < len(done.out.splitlines()) <= 5
+
+
+def test_logs_of_all_cameras_in_the_order_of_time(fleet: Lab) -> None:
+    assert fleet.fliswarm("talk", "status").code == 0
+    done = fleet.fliswarm("logs", "--json", "--since", "1h")
+    assert done.code == 0, done.err
+    said = [json.loads(line)["data"].get("log") for line in done.out.splitlines()]
+    lines = [log for log in said if log is not None]
+    assert {node for node, _, _ in lines} == set(fleet.nodes)
+    assert [at for _, _, at in lines] == sorted(at for _, _, at in lines)
+
+
+def test_a_log_is_followed_into_the_next_container(fleet: Lab) -> None:
+    """Through ssh, as an operator does; the camera's program greets when it starts."""
+    words = ["fliswarm", "logs", "-f", "-n", "1", "gfa2"]
+    with ThreadPoolExecutor() as pool:
+        following = pool.submit(
+            fleet.ssh, "manager", f"timeout 45 {' '.join(words)}", limit=90
+        )
+        assert fleet.fliswarm("reconnect", "--force", "-n", "gfa2").code == 0
+        assert fleet.fliswarm("talk", "-n", "gfa2", "status").code == 0
+        done = following.result()
+    said = done.out + done.err
+    assert "has ended; what follows it is waited for" in said
+    assert "goes on." in said
+    assert "Traceback" not in said
+
+
+def test_a_program_in_all_containers(fleet: Lab) -> None:
+    done = fleet.fliswarm("exec", "--", "sh", "-c", "echo $ACTOR_NAME; echo 2 >&2")
+    assert done.code == 0, done.err
+    said = [line.split() for line in done.out.splitlines()]
+    assert sorted(said) == sorted([n, text] for n in fleet.nodes for text in (n, "2"))
+    ended = fleet.fliswarm("exec", "-n", "gfa1", "--", "sh", "-c", "exit 7")
+    assert ended.code == 7
+    assert "gfa1: 7" in ended.err
+    late = fleet.fliswarm("exec", "-n", "gfa1", "--timeout", "1", "--", "sleep", "20")
+    assert late.code == 1
+    assert "did not end in 1 s" in late.err
+
+
+def test_what_happened_is_told_later(fleet: Lab) -> None:
+    assert fleet.fliswarm("reconnect", "-n", "gfa1").code == 0
+    said = fleet.ssh("manager", "timeout 5 fliswarm events --since 5m --grep reconnect")
+    assert "gfa1   reconnect began, by" in said.out
+    assert "gfa1   reconnect ended." in said.out
 
 
 def test_an_unknown_node_is_one_clear_message(fleet: Lab) -> None:

@@ -316,6 +316,8 @@ async def test_a_program_s_output_and_end(bench: Bench) -> None:
     assert seen.code == 9
     assert sorted(seen.lines) == ["gfa1   a b", "gfa2   c"]
     assert seen.err == "df did not end well (gfa2: 9).\n"
+    wrong = await piped(bench.path, "exec", "--timout", "5", "df")
+    assert (wrong.code, wrong.out) == (2, "")
     one = await piped(bench.path, "exec", "-n", "gfa1", "df", "-n")
     assert (one.code, one.err) == (0, "")
 

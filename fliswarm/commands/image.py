@@ -16,6 +16,7 @@ from fliswarm.engine import archive
 from fliswarm.errors import ConfigError, FliswarmError, UsageError
 from fliswarm.fleet import images
 from fliswarm.model.imagename import split
+from fliswarm.plan.images import whole
 
 PIECE = 45_000
 """Bytes of a file in one reply: as text, less than the longest line."""
@@ -110,6 +111,7 @@ async def image_load(
             raise UsageError(f"the file {error.problem}") from error
         if tag is not None and len(found.images) != 1:
             raise UsageError(f"the archive has {len(found.images)} images: no --tag")
+        tag = None if tag is None else whole(tag)
         for image in found.images:
             call.info(archive=[image.id, *image.names])
         if dry_run:
@@ -121,7 +123,7 @@ async def image_load(
     failed = report_errors(call, results)
     wanted = fleet.desired.image_reference
     known = {tag, *(name for image in found.images for name in image.names)}
-    if wanted not in known:
+    if whole(wanted) not in known:
         call.warning(
             text=f"The configuration wants {wanted}, which it has not; remedy: "
             f"--tag {wanted}, or fliswarm_image in the inventory"
@@ -147,7 +149,7 @@ async def image_save(
     tokens: list[str] = []
 
     async def room(size: int) -> Path:
-        tokens.append(await asyncio.to_thread(spool.begin, max(size, 1)))
+        tokens.append(await asyncio.to_thread(spool.begin, max(size, 1), held=True))
         return spool.path(tokens[-1])
 
     try:

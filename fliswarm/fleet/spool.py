@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -47,8 +48,10 @@ class Spool:
             self._written.clear()
             self._touched.clear()
 
-    def begin(self, size: int) -> str:
+    def begin(self, size: int, *, held: bool = False) -> str:
         """Return the token of a new file that is to have ``size`` bytes.
+
+        One that is ``held`` stays until it is removed.
 
         Raises
         ------
@@ -77,7 +80,7 @@ class Spool:
                 where = self._folder or Path(tempfile.gettempdir())
                 raise StoreError(where, error.strerror or str(error)) from error
             self._sizes[token], self._written[token] = size, 0
-            self._touched[token] = time.monotonic()
+            self._touched[token] = math.inf if held else time.monotonic()
         return token
 
     def write(self, token: str, offset: int, data: bytes) -> None:
@@ -107,11 +110,12 @@ class Spool:
         return self._folder / token
 
     def whole(self, token: str) -> Path:
-        """Return the path of a file all of which has come, or fail."""
+        """Return the path of a file all of which has come; it is held from now on."""
         path = self.path(token)
         if self._written[token] != self._sizes[token]:
             missing = self._sizes[token] - self._written[token]
             raise FliswarmError(f"{missing} bytes of the file have not come")
+        self._touched[token] = math.inf
         return path
 
     def remove(self, token: str) -> None:

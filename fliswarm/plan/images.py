@@ -19,6 +19,12 @@ def path(name: str) -> str:
     return rest if registry else repository
 
 
+def whole(name: str) -> str:
+    """Return an image's name as an engine lists it: with a tag, or a digest."""
+    repository, tag = split(name)
+    return f"{repository}{'@' if '@' in name else ':'}{tag}"
+
+
 def of_cameras(
     images: Sequence[StoredImage], wanted: str, used: Collection[str]
 ) -> list[StoredImage]:
@@ -59,7 +65,7 @@ def unneeded(
     found: list[str] = []
     for image in of_cameras(images, wanted, ()):
         tags = [split(name)[1] for name in image.names]
-        if image.id in needed or wanted in image.names:
+        if image.id in needed or whole(wanted) in image.names:
             continue
         if any(tag.startswith(RELEASE) for tag in tags):
             continue

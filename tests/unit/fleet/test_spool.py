@@ -64,14 +64,19 @@ def test_what_nobody_goes_on_with_is_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Spool(tmp_path / "spool")
-    token = made.begin(10)
-    made.begin(10)
+    token, came = made.begin(10), made.begin(1)
+    held = made.begin(10, held=True)
+    made.write(came, 0, b"x")
+    made.whole(came)
     assert made.path(token).exists()
     monkeypatch.setattr(spool, "IDLE", -1.0)
     made.begin(10)
     with pytest.raises(FliswarmError):
         made.path(token)
-    assert len([*(tmp_path / "spool").iterdir()]) == 1
+    # What goes to nodes or to people may take its time.
+    assert made.path(came).exists()
+    assert made.path(held).exists()
+    assert len([*(tmp_path / "spool").iterdir()]) == 3
 
 
 def test_a_start_takes_away_what_was_left(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
+from fliswarm.fleet.visit import TIMES, Times
 from fliswarm.hub.tron import TronLink
 
 
@@ -18,7 +19,7 @@ class Site:
     ``name`` and ``version`` are the actor's; ``reload`` reads the configuration again
     and returns the names of the nodes that changed; ``stale`` only tells what is not
     as the configuration has it; ``running`` holds the commands that go on until they
-    are stopped, by name.
+    are stopped, by name; ``times`` is how long a doctor waits for answers.
     """
 
     fleet: LiveFleet
@@ -28,6 +29,7 @@ class Site:
     stale: Callable[[], list[str]]
     hub: TronLink | None = None
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    times: Times = TIMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.unit.support.certificates import Authority
 from tests.unit.support.clinic import Void
 from tests.unit.support.registry import Registry, Store, serving
 from tests.unit.support.site import free_port
+from tests.unit.support.wait import until
 
 IMAGE = "sdss/flicamera:1"
 
@@ -72,36 +73,45 @@ async def secure(folder: Path, lasts: timedelta, *, asks: bool) -> AsyncIterator
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     # Go's server says so to who speaks without TLS; Python's hangs up.
-    front = await asyncio.start_server(_front(port), "127.0.0.1", 0)
+    under_way: list[int] = []
+    front = await asyncio.start_server(_front(port, under_way), "127.0.0.1", 0)
     try:
         yield f"127.0.0.1:{front.sockets[0].getsockname()[1]}"
     finally:
         front.close()
         server.close()
+        await until(lambda: not under_way, "all clients are gone")
 
 
-def _front(port: int) -> Serve:
+def _front(port: int, under_way: list[int]) -> Serve:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        under_way.append(1)
         first = await reader.read(4096)
         if first.startswith(b"GET"):
             said = b"Client sent an HTTP request to an HTTPS server.\n"
             writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n" + said)
-            writer.close()
-            return
-        inner, outer = await asyncio.open_connection("127.0.0.1", port)
-        outer.write(first)
-        await asyncio.gather(_pass(reader, outer), _pass(inner, writer))
+        else:
+            inner, outer = await asyncio.open_connection("127.0.0.1", port)
+            outer.write(first)
+            ways = (_pass(reader, outer), _pass(inner, writer))
+            done, rest = await asyncio.wait(
+                [asyncio.create_task(way) for way in ways],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for way in rest:
+                way.cancel()
+            await asyncio.gather(*done, *rest, return_exceptions=True)
+            outer.transport.abort()
+        writer.close()
+        under_way.pop()
 
     return serve
 
 
 async def _pass(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    try:
+    with suppress(ConnectionError):
         while data := await source.read(4096):
             target.write(data)
-    except ConnectionError:
-        pass
-    target.close()
 
 
 @pytest.mark.parametrize("asks", [False, True])

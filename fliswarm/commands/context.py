@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fliswarm.commands.call import Call
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.fleet.spool import Spool
+from fliswarm.fleet.visit import TIMES, Times
 from fliswarm.hub.tron import TronLink
 from fliswarm.model import Fleet
 from fliswarm.net.apart import Apart
@@ -27,7 +28,8 @@ class Site:
     as the configuration has it; ``running`` holds the commands that go on until they
     are stopped, by name; ``read`` makes a fleet of a configuration's text; ``record``
     is of what is changed; ``looking`` looks for files, beside the event loop; ``spool``
-    holds files on their way to nodes and back.
+    holds files on their way to nodes and back; ``times`` is how long a doctor waits for
+    answers.
     """
 
     fleet: LiveFleet
@@ -41,6 +43,7 @@ class Site:
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     looking: Apart = field(default_factory=lambda: Apart("looking for", LOOK_LIMIT))
     spool: Spool = field(default_factory=lambda: Spool(None))
+    times: Times = TIMES
 
 
 @dataclass(frozen=True, slots=True)

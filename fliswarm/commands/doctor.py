@@ -27,7 +27,8 @@ async def doctor(
     call, hub = context.call, context.site.hub
     nodes = context.fleet.select(names, category, exclude, disabled=True)
     problem = None if hub is None or hub.up else hub.problem
-    findings = await examine(context.fleet, nodes, context.site.stale, problem)
+    stale, times = context.site.stale, context.site.times
+    findings = await examine(context.fleet, nodes, stale, problem, times)
     for found in findings if every else checks.faults(findings):
         await call.ready()
         call.write(_code(found), {"finding": _values(found)})

@@ -77,7 +77,9 @@ async def _look(registry: str, image: str) -> RegistrySigns:
     door.context = _any()
     try:
         first = await door.ask("GET", "/v2/")
-    except ssl.SSLError:
+    except (ssl.SSLError, ConnectionError):
+        if door.certificate_ends is None:
+            raise
         # It has shown its own certificate, and wants to see one.
         return RegistrySigns(private=True, certificate_ends=door.certificate_ends)
     return await _told(door, registry, image, first)

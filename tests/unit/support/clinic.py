@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -329,6 +330,18 @@ class Clinic:
         nodes = self.fleet.select(disabled=True)
         stale = self.service.stale
         return await examine(self.fleet, nodes, stale, self.hub_problem, TIMES)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Serve the controller's commands; yield where, as the command line has it."""
+        dispatcher = self.service._dispatcher
+        dispatcher._site = replace(dispatcher._site, times=TIMES)
+        path = self.folder / "c.sock"
+        await self.service._control.start(path)
+        try:
+            yield f"unix://{path}"
+        finally:
+            await self.service._control.close()
 
     async def told(self) -> list[Finding]:
         """Return what people are told."""

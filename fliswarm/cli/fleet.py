@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 
@@ -17,10 +18,16 @@ from fliswarm.errors import EXIT_DONE, EXIT_FAILED
 from fliswarm.faces.control.client import connect
 from fliswarm.faces.control.stream import StreamControl
 
+LOCK = "FLISWARM_LOCK"
+"""The variable of the environment that has the key of the lock which one holds."""
+
 
 def dial(options: Options) -> StreamControl:
-    """Connect to the controller that the options mean."""
-    return connect(options.host, options.socket)
+    """Connect to the controller that the options mean, with the key of our lock."""
+    control = connect(options.host, options.socket)
+    if key := os.environ.get(LOCK):
+        control.introduce(lock=key)
+    return control
 
 
 def give(control: StreamControl, words: Sequence[str], *, as_json: bool) -> int:

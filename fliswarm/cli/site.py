@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fliswarm.cli.fleet import give
+from fliswarm.cli.fleet import LOCK, give
 from fliswarm.cli.table import print_fleet, view
 from fliswarm.commands.group import terms
 from fliswarm.errors import ProvisionError
@@ -108,6 +109,8 @@ def up(inventory: Path, args: tuple[str, ...], terms: Terms, *, as_json: bool) -
     if site.manager in summary.failed:
         _require(summary)
     with _control(site) as control:
+        if key := os.environ.get(LOCK):
+            control.introduce(lock=key)
         exit_code = give(control, ["reconnect", *terms.words], as_json=as_json)
         print_fleet(view(control), as_json=as_json)
     _require(summary)

@@ -69,6 +69,7 @@ class Dispatcher:
         who: str = "",
         *,
         door: str = "",
+        key: str = "",
         everything: bool = True,
     ) -> asyncio.Task[None] | None:
         """Start a command; its replies, and its end, go to ``sink``.
@@ -83,6 +84,8 @@ class Dispatcher:
             Who asks, in words.
         door
             By which of our doors.
+        key
+            Of the lock under which it is asked.
         everything
             Whether who asks may give commands that the original has not and that
             change something.
@@ -93,7 +96,7 @@ class Dispatcher:
             The command under way; ``None`` when its text meant nothing, and it has
             ended already.
         """
-        call = Call(body, sink, who, door)
+        call = Call(body, sink, who, door, key)
         call.write(">", {})
         try:
             given = parse(body)
@@ -147,10 +150,16 @@ async def _run(given: Given, context: Context) -> None:
                 given.verb,
                 scope,
                 lambda: given.callback(context, **given.values),
+                _wait(given),
             )
     except FliswarmError as error:
         context.call.note(error.exit_code)
         context.call.fail(error=str(error))
+
+
+def _wait(given: Given) -> float | None:
+    """Return how long a command says that it waits; ``None`` where it cannot say."""
+    return (given.values["wait"] or 0.0) if "wait" in given.values else None
 
 
 def split(body: str) -> list[str]:

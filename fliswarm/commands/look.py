@@ -9,7 +9,12 @@ import click
 from fliswarm.camera import Reply
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SETTINGS, commands, selection
-from fliswarm.commands.report import report, report_disabled, report_leavings
+from fliswarm.commands.report import (
+    report,
+    report_disabled,
+    report_leavings,
+    report_locks,
+)
 from fliswarm.commands.words import words
 from fliswarm.model.facts import ChangeBegan, ChangeEnded, Fact, Told
 
@@ -33,6 +38,7 @@ async def status(
     if detail:
         chosen = fleet.select(names, category, exclude, disabled=True)
         report_disabled(context, [live.node.name for live in chosen])
+    report_locks(context)
     if names is None and category is None:
         report_leavings(context)
     context.call.finish()

@@ -15,6 +15,7 @@ from fliswarm.fleet.clearing import Clearing
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.farewell import Farewell
 from fliswarm.fleet.left import Leaving, Ledger
+from fliswarm.fleet.lock import Locks
 from fliswarm.fleet.maker import Maker, same_camera
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.roster import Roster
@@ -71,6 +72,7 @@ class LiveFleet:
         }
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
         self._farewell = Farewell(self.journal, patience)
+        self.locks = Locks(self.news.tell)
 
     def start(self) -> None:
         """Begin to connect to cameras, and settle what was cut off before."""
@@ -185,8 +187,8 @@ class LiveFleet:
         """Engines that no node has any more and that may have containers of ours."""
         return self._ledger.leavings(self.desired)
 
-    def _neighbours(self, node: Node) -> set[str]:
-        """Return the other nodes that have the same engine."""
+    def neighbours(self, node: Node) -> set[str]:
+        """Return the other nodes that are on the same computer."""
         every = self.desired.nodes.values()
         return {n.name for n in every if n.engine == node.engine and n is not node}
 
@@ -199,7 +201,7 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[NodeStatus]:
             wanted = self.desired.container(live.node)
-            return live.status(wanted, self._neighbours(live.node), detail=detail)
+            return live.status(wanted, self.neighbours(live.node), detail=detail)
 
         return [
             unknown(live, found) if isinstance(found, FliswarmError) else found
@@ -218,7 +220,7 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[Plan]:
             wanted = self.desired.container(live.node)
-            others = self._neighbours(live.node)
+            others = self.neighbours(live.node)
             return live.plan(wanted, others, tell, force=force, terms=terms)
 
         return await fan(nodes, one)
@@ -239,7 +241,7 @@ class LiveFleet:
             node = live.node
             self._ledger.note(await live.identity(), node)
             await self._settling.former(node, self.desired.nodes)
-            wanted, others = self.desired.container(node), self._neighbours(node)
+            wanted, others = self.desired.container(node), self.neighbours(node)
             return await live.apply(wanted, told, others, by, force=force, terms=terms)
 
         return await self._change(nodes, one)
@@ -260,7 +262,7 @@ class LiveFleet:
         async def one(live: LiveNode) -> bool:
             wanted, others = (
                 self.desired.container(live.node),
-                self._neighbours(live.node),
+                self.neighbours(live.node),
             )
             async with turns[live.node.engine]:
                 return await live.remove(wanted, told, others, by, terms=terms)
@@ -304,7 +306,7 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[bool]:
             wanted = self.desired.container(live.node)
-            others = self._neighbours(live.node)
+            others = self.neighbours(live.node)
             beside = {name: self._nodes[name].link for name in others}
             return live.reboot(
                 wanted, told, limit, by, hard=hard, terms=terms, beside=beside

@@ -211,6 +211,27 @@ class Cleared(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Locked(Fact):
+    """Somebody keeps changes of others away from ``nodes``; ``reason`` says why."""
+
+    by: str
+    reason: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlocked(Fact):
+    """Nobody keeps changes away from ``nodes`` any more.
+
+    ``by`` has let go of the lock, or broken it, and then ``reason`` says why.
+    """
+
+    by: str
+    reason: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubUp(Fact):
     """The hub is connected."""
 

@@ -24,7 +24,7 @@ MEETING_LIMIT = 2.0
 """Seconds for the system to tell a user's name: its directory may be far away."""
 
 NAME_LIMIT = 100
-"""Characters of the name of a computer that a client may claim to come from."""
+"""Characters of what a client may say of itself."""
 
 
 class ControlServer:
@@ -102,10 +102,19 @@ class _Client(Client):
         self._server = server
         self._name: str | None = None
         self._host = ""
+        self._key = ""
         self._meeting: asyncio.Task[None] | None = None
 
     def __str__(self) -> str:
         return f"a client of the {DOOR}, {self._who}"
+
+    @property
+    def quiet(self) -> float:
+        """Seconds without a word from another computer; see `Sink.quiet`.
+
+        Of a client here, the kernel tells when it is gone.
+        """
+        return asyncio.get_running_loop().time() - self._heard if self._host else 0.0
 
     @property
     def _who(self) -> str:
@@ -150,13 +159,16 @@ class _Client(Client):
                 *(body, number, self._who, DOOR),
             )
         sink = _JsonSink(self, int(number), self._server.name)
-        return self._server.dispatcher.give(body, sink, self._who, door=DOOR)
+        return self._server.dispatcher.give(
+            body, sink, self._who, door=DOOR, key=self._key
+        )
 
     def _introduced(self, said: str) -> None:
         """Take what a client says of itself; it has no answer."""
         try:
             more = json.loads(said)
             self._host = str(more.get("from", self._host))[:NAME_LIMIT]
+            self._key = str(more.get("lock", self._key))[:NAME_LIMIT]
         except (ValueError, AttributeError):
             log.warning("%s says what is not understood: %.80r", self, said)
 
@@ -184,6 +196,10 @@ class _JsonSink(Sink):
 
     def end(self, code: str, keywords: Mapping[str, object], exit_code: int) -> None:
         self._send(code, self._name, keywords, exit_code=exit_code)
+
+    @property
+    def quiet(self) -> float:
+        return self._client.quiet
 
     @property
     def closed(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ Act = Callable[[], Awaitable[None]]
 
 
 async def carry_out(
-    context: Context, verb: str, scope: Scope, act: Act, wait: float | None
+    context: Context, verb: str, scope: Scope, values: Mapping[str, Any], act: Act
 ) -> None:
     """Do what a command says, with its nodes locked and itself in the record.
 
@@ -38,17 +38,19 @@ async def carry_out(
         Its name.
     scope
         What it may change.
+    values
+        Its options. With ``wait`` it waits for others to let go of its nodes, and
+        ``plan`` is the fingerprint of a plan.
     act
         Does it.
-    wait
-        Seconds to wait for others to let go of its nodes; ``None`` for a command that
-        cannot be told to wait.
     """
+    wait = (values["wait"] or 0.0) if "wait" in values else None
+    plan = str(values.get("plan") or "")
     call, late = context.call, None
     call.hold()
     try:
         async with _hand(context, verb, scope, wait):
-            late = await _recorded(context, verb, scope, act)
+            late = await _recorded(context, verb, scope, plan, act)
     except FliswarmError as error:
         call.note(error.exit_code)
         call.fail(error=str(error))
@@ -80,7 +82,9 @@ def patient(call: Call, wait: float | None) -> Waiting:
     return Waiting(wait, told, lambda: call.abandoned)
 
 
-async def _recorded(context: Context, verb: str, scope: Scope, act: Act) -> str | None:
+async def _recorded(
+    context: Context, verb: str, scope: Scope, plan: str, act: Act
+) -> str | None:
     """Do it, with its beginning and its end written down.
 
     Returns
@@ -91,7 +95,8 @@ async def _recorded(context: Context, verb: str, scope: Scope, act: Act) -> str 
     call = context.call
     before = await _how(context, scope)
     words = _words(call, verb)
-    beginning = Beginning(call.who, call.door, verb, words, scope.nodes, before)
+    who, door, nodes = call.who, call.door, scope.nodes
+    beginning = Beginning(who, door, verb, words, nodes, before, plan)
     try:
         number = await context.site.record.begin(beginning)
     except RecordError as error:

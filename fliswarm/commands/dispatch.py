@@ -149,17 +149,12 @@ async def _run(given: Given, context: Context) -> None:
                 context,
                 given.verb,
                 scope,
+                given.values,
                 lambda: given.callback(context, **given.values),
-                _wait(given),
             )
     except FliswarmError as error:
         context.call.note(error.exit_code)
         context.call.fail(error=str(error))
-
-
-def _wait(given: Given) -> float | None:
-    """Return how long a command says that it waits; ``None`` where it cannot say."""
-    return (given.values["wait"] or 0.0) if "wait" in given.values else None
 
 
 def split(body: str) -> list[str]:

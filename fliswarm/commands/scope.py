@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fliswarm.commands.context import Context
@@ -29,13 +29,22 @@ Scoping = Callable[[Context, Mapping[str, Any]], Scope | None]
 
 
 def selected(context: Context, values: Mapping[str, Any]) -> Scope | None:
-    """Return the scope of a command that has the options of a selection."""
-    if values.get("dry_run"):
+    """Return the scope of a command that has the options of a selection.
+
+    With ``--dry-run``, or without the ``--yes`` that it may need, it changes nothing.
+    """
+    if values.get("dry_run") or values.get("yes") is False:
         return None
     chosen = context.fleet.select(
         values["names"], values["category"], values["exclude"]
     )
     return Scope(tuple(live.node.name for live in chosen))
+
+
+def touched(context: Context, values: Mapping[str, Any]) -> Scope | None:
+    """Return the scope of a command that goes beside any other, on selected nodes."""
+    found = selected(context, values)
+    return found and replace(found, computers=False)
 
 
 def rebooted(context: Context, values: Mapping[str, Any]) -> Scope:

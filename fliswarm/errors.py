@@ -162,6 +162,12 @@ class BusyError(NodeError):
         super().__init__(node, f"another {change} is under way")
 
 
+class LockedError(FliswarmError):
+    """Somebody else has the nodes that were to be changed."""
+
+    exit_code = EXIT_BUSY
+
+
 class ExposingError(NodeError):
     """A camera exposes, and what was asked for would end that.
 

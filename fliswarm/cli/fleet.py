@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -23,11 +24,16 @@ from fliswarm.faces.control.client import connect
 from fliswarm.faces.control.stream import StreamControl
 
 F = TypeVar("F", bound=Callable[..., Any])
+LOCK = "FLISWARM_LOCK"
+"""The variable of the environment that has the key of the lock which one holds."""
 
 
 def dial(options: Options) -> StreamControl:
-    """Connect to the controller that the options mean."""
-    return connect(options.host, options.socket)
+    """Connect to the controller that the options mean, with the key of our lock."""
+    control = connect(options.host, options.socket)
+    if key := os.environ.get(LOCK):
+        control.introduce(lock=key)
+    return control
 
 
 def give(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from fliswarm.cli.console import console, table, terminal
-from fliswarm.cli.fleet import give
+from fliswarm.cli.fleet import LOCK, give
 from fliswarm.cli.table import print_fleet, view
 from fliswarm.commands.group import terms
 from fliswarm.errors import ProvisionError
@@ -111,6 +112,8 @@ def up(
     if site.manager in summary.failed:
         _require(summary)
     with _control(site) as control:
+        if key := os.environ.get(LOCK):
+            control.introduce(lock=key)
         words = ["reconnect", *terms.words]
         exit_code = give(control, words, as_json=as_json, raw=raw)
         print_fleet(view(control), as_json=as_json)

@@ -59,6 +59,7 @@ class NodeView:
     exposing: str | None = None
     change: str | None = None
     certificate_ends: str | None = None
+    locked_by: str | None = None
     certificate_days: int | None = None
 
 
@@ -110,12 +111,24 @@ def _note(fleet: FleetView, data: Mapping[str, Any]) -> None:
     text = data.get("text")
     if isinstance(text, str) and not text.startswith(IN_TABLE):
         fleet.notes.append(text)
+    if isinstance(lock := data.get("lock"), list):
+        _note_lock(fleet, *map(str, lock))
     for key, found in data.items():
         if not isinstance(found, list) or not found or not isinstance(found[0], str):
             continue
         if key == "disabled" or found[0] in fleet.nodes:
             node = fleet.nodes.setdefault(found[0], NodeView(found[0]))
             _note_node(node, key, found)
+
+
+def _note_lock(
+    fleet: FleetView, who: str, door: str, why: str, since: str, *names: str
+) -> None:
+    text = f"{', '.join(names)}: locked by {who} ({door}) since {since}: {why}"
+    fleet.notes.append(text)
+    for name in names:
+        if name in fleet.nodes:
+            fleet.nodes[name].locked_by = f"{who}: {why}"
 
 
 def _note_node(node: NodeView, key: str, found: Sequence[Any]) -> None:

@@ -37,6 +37,14 @@ class Sink(Protocol):
         self.write(code, keywords)
 
     @property
+    def quiet(self) -> float:
+        """Seconds without a word of who gave the command, where there are to be some.
+
+        Behind a network, a client that is gone may leave no other sign.
+        """
+        return 0.0
+
+    @property
     def closed(self) -> bool:
         """Whether nobody is there any more to read a reply."""
 
@@ -54,6 +62,8 @@ class Call:
         Who asked, in words; empty when nobody did.
     door
         By which of our doors.
+    key
+        Of the lock under which it was asked.
 
     Attributes
     ----------
@@ -65,11 +75,14 @@ class Call:
         Its end: the code, the keywords and the exit code.
     """
 
-    def __init__(self, body: str, sink: Sink, who: str = "", door: str = "") -> None:
+    def __init__(
+        self, body: str, sink: Sink, who: str = "", door: str = "", key: str = ""
+    ) -> None:
         self.body = body
         self.who = who
         self.plan = ""
         self.door = door
+        self.key = key
         self.ended = False
         self.outcomes: dict[str, str] = {}
         self.verdict: tuple[str, Mapping[str, object], int] | None = None
@@ -81,6 +94,11 @@ class Call:
     def abandoned(self) -> bool:
         """Whether the client that gave the command is gone."""
         return self._sink.closed
+
+    @property
+    def quiet(self) -> float:
+        """See `Sink.quiet`."""
+        return self._sink.quiet
 
     def write(self, code: str, keywords: Mapping[str, object]) -> None:
         """Send a reply; after the end there is nobody to read one."""

@@ -262,7 +262,7 @@ async def reload(context: Context, *, check: bool) -> None:
     context.call.finish(text=f"changed: {', '.join(changed) or 'nothing'}")
 
 
-@commands.command(everywhere=True, changing=scope.selected, context_settings=SETTINGS)
+@commands.command(everywhere=True, changing=scope.rebooted, context_settings=SETTINGS)
 @selection("nodes to reboot")
 @click.option(
     "--hard", "-f", is_flag=True, help="Reboots the computer by power cycling it."

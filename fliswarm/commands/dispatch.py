@@ -70,6 +70,7 @@ class Dispatcher:
         who: str = "",
         *,
         door: str = "",
+        key: str = "",
         everything: bool = True,
         control: bool = False,
     ) -> asyncio.Task[None] | None:
@@ -85,6 +86,8 @@ class Dispatcher:
             Who asks, in words.
         door
             By which of our doors.
+        key
+            Of the lock under which it is asked.
         everything
             Whether who asks may give commands that the original has not and that
             change something.
@@ -97,7 +100,7 @@ class Dispatcher:
             The command under way; ``None`` when its text meant nothing, and it has
             ended already.
         """
-        call = Call(told(body), sink, who, door)
+        call = Call(told(body), sink, who, door, key)
         call.write(">", {})
         try:
             given = parse(body)
@@ -153,6 +156,7 @@ async def _run(given: Given, context: Context) -> None:
                 context,
                 given.verb,
                 scope,
+                given.values,
                 lambda: given.callback(context, **given.values),
             )
     except FliswarmError as error:

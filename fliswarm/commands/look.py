@@ -7,7 +7,12 @@ import click
 from fliswarm.commands.context import Context
 from fliswarm.commands.drift import report_releases
 from fliswarm.commands.group import SETTINGS, commands, selection
-from fliswarm.commands.report import report, report_disabled, report_leavings
+from fliswarm.commands.report import (
+    report,
+    report_disabled,
+    report_leavings,
+    report_locks,
+)
 
 
 @commands.command(everywhere=True, context_settings=SETTINGS)
@@ -29,6 +34,7 @@ async def status(
     if detail:
         chosen = fleet.select(names, category, exclude, disabled=True)
         report_disabled(context, [live.node.name for live in chosen])
+    report_locks(context)
     if names is None and category is None:
         report_leavings(context)
         report_releases(context)

@@ -45,6 +45,14 @@ def report_disabled(context: Context, names: Sequence[str]) -> None:
             context.call.info(disabled=[name, who, standing.since or "NA", why])
 
 
+def report_locks(context: Context) -> None:
+    """Tell who keeps changes of others away from which nodes, since when and why."""
+    for hold in context.fleet.locks.holds:
+        if hold.kept:
+            since = hold.since.isoformat(timespec="seconds")
+            context.call.info(lock=[hold.who, hold.door, hold.why, since, *hold.nodes])
+
+
 def report_leavings(context: Context) -> None:
     """Tell what of ours may run where the configuration has no node any more."""
     for leaving in context.fleet.leavings:

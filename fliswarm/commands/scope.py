@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fliswarm.commands.context import Context
@@ -14,12 +14,14 @@ from fliswarm.errors import SelectionError
 class Scope:
     """The nodes that a command may change.
 
-    ``looks`` is whether it changes what is on their computers, which are looked at then
-    before and after, for the record.
+    ``computers`` is whether it changes what is on their computers: they are looked at
+    before and after, for the record, and two such commands do not go beside each other.
+    ``locks`` is whether it has its nodes locked for its time.
     """
 
     nodes: tuple[str, ...]
-    looks: bool = True
+    computers: bool = True
+    locks: bool = True
 
 
 Scoping = Callable[[Context, Mapping[str, Any]], Scope | None]
@@ -27,13 +29,43 @@ Scoping = Callable[[Context, Mapping[str, Any]], Scope | None]
 
 
 def selected(context: Context, values: Mapping[str, Any]) -> Scope | None:
-    """Return the scope of a command that has the options of a selection."""
-    if values.get("dry_run"):
+    """Return the scope of a command that has the options of a selection.
+
+    With ``--dry-run``, or without the ``--yes`` that it may need, it changes nothing.
+    """
+    if values.get("dry_run") or values.get("yes") is False:
         return None
     chosen = context.fleet.select(
         values["names"], values["category"], values["exclude"]
     )
     return Scope(tuple(live.node.name for live in chosen))
+
+
+def touched(context: Context, values: Mapping[str, Any]) -> Scope | None:
+    """Return the scope of a command that goes beside any other, on selected nodes."""
+    found = selected(context, values)
+    return found and replace(found, computers=False)
+
+
+def rebooted(context: Context, values: Mapping[str, Any]) -> Scope:
+    """Return the scope of ``reboot``: all nodes of the computers that are meant."""
+    chosen = context.fleet.select(
+        values["names"], values["category"], values["exclude"]
+    )
+    found: dict[str, None] = {}
+    for live in chosen:
+        beside = sorted(context.fleet.desired.neighbours(live.node))
+        found.update(dict.fromkeys([live.node.name, *beside]))
+    return Scope(tuple(found))
+
+
+def locked(context: Context, values: Mapping[str, Any]) -> Scope:
+    """Return the scope of ``lock``, which changes nothing by itself."""
+    chosen = context.fleet.select(
+        values["names"], values["category"], values["exclude"], disabled=True
+    )
+    names = tuple(live.node.name for live in chosen)
+    return Scope(names, computers=False, locks=False)
 
 
 def cleared(context: Context, values: Mapping[str, Any]) -> Scope:
@@ -55,7 +87,7 @@ def named(context: Context, values: Mapping[str, Any]) -> Scope:
     fleet, words = context.fleet, values["nodes"]
     chosen = fleet.roster.met if values["everything"] else meant(context, words)
     known = {live.node.name for live in fleet.nodes}
-    return Scope(tuple(name for name in chosen if name in known), looks=False)
+    return Scope(tuple(name for name in chosen if name in known), computers=False)
 
 
 def meant(context: Context, words: Sequence[str]) -> list[str]:
@@ -77,4 +109,4 @@ def whole(context: Context, values: Mapping[str, Any]) -> Scope | None:
     """Return the scope of ``reload``: any node."""
     if values["check"]:
         return None
-    return Scope(tuple(live.node.name for live in context.fleet.nodes), looks=False)
+    return Scope(tuple(live.node.name for live in context.fleet.nodes), computers=False)

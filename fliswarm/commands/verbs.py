@@ -9,6 +9,7 @@ import fliswarm.commands.doctor
 import fliswarm.commands.execute
 import fliswarm.commands.follow
 import fliswarm.commands.image
+import fliswarm.commands.lock
 import fliswarm.commands.look
 import fliswarm.commands.plan
 import fliswarm.commands.releases

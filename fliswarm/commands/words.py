@@ -28,6 +28,8 @@ PUBLIC = (
     facts.RolloutEnded,
     facts.Follows,
     facts.Followed,
+    facts.Locked,
+    facts.Unlocked,
     facts.HubUp,
     facts.HubDown,
     facts.NotReloaded,
@@ -138,6 +140,11 @@ def _change(fact: Fact) -> tuple[str, str] | None:
             )
         case facts.Settled():
             return "i", f"{fact.change} had been cut off; it is {fact.how}."
+        case facts.Locked(nodes=nodes):
+            return "i", f"{', '.join(nodes)}: locked by {fact.by}: {fact.reason}."
+        case facts.Unlocked(nodes=nodes):
+            why = f", who broke the lock: {fact.reason}" if fact.reason else ""
+            return "i", f"{', '.join(nodes)}: unlocked by {fact.by}{why}."
         case facts.HubUp():
             return "i", "Tron connected."
         case facts.HubDown():

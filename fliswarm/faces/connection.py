@@ -60,6 +60,7 @@ class Client(asyncio.BufferedProtocol):
         self._read = memoryview(bytearray(READ_SIZE))
         self._watch: asyncio.TimerHandle | None = None
         self._written = 0
+        self._heard = 0.0
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -155,6 +156,7 @@ class Client(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol.buffer_updated`."""
+        self._heard = asyncio.get_running_loop().time()
         lines = self._lines.feed(bytes(self._read[:nbytes]))
         self._waiting.extend(filter(None, map(str.strip, lines)))
         if not self._turn_is_set:

@@ -17,6 +17,7 @@ from fliswarm.fleet.clearing import Clearing
 from fliswarm.fleet.fan import ApplyResult, change, fan, unknown
 from fliswarm.fleet.following import Following
 from fliswarm.fleet.left import Leaving, Ledger
+from fliswarm.fleet.lock import Locks
 from fliswarm.fleet.maker import Maker
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.outlook import Outlook
@@ -28,7 +29,7 @@ from fliswarm.fleet.succession import succession
 from fliswarm.fleet.turns import Turns
 from fliswarm.host import Reach
 from fliswarm.hub.power import PowerSwitch
-from fliswarm.model import Fleet, Node, NodeStatus, facts
+from fliswarm.model import Fleet, NodeStatus, facts
 from fliswarm.model.facts import Tell
 from fliswarm.model.terms import Terms
 from fliswarm.plan.difference import Plan
@@ -85,6 +86,7 @@ class LiveFleet:
         self._turns = Turns(self.journal)
         self._parting = Parting(self.journal, patience)
         self._following = Following(self, patience)
+        self.locks = Locks(self.news.tell)
 
     def start(self) -> None:
         """Begin to connect to cameras, and settle what was cut off before."""
@@ -196,11 +198,6 @@ class LiveFleet:
         """Engines that no node has any more and that may have containers of ours."""
         return self._ledger.leavings(self.desired)
 
-    def _neighbours(self, node: Node) -> set[str]:
-        """Return the other nodes that have the same engine."""
-        every = self.desired.nodes.values()
-        return {n.name for n in every if n.engine == node.engine and n is not node}
-
     def follow(self) -> None:
         """Begin to bring nodes that are behind to their releases; see `Following`."""
         self._following.start()
@@ -214,7 +211,9 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[NodeStatus]:
             wanted = self.desired.container(live.node)
-            return live.status(wanted, self._neighbours(live.node), detail=detail)
+            return live.status(
+                wanted, self.desired.neighbours(live.node), detail=detail
+            )
 
         return [
             unknown(live, found) if isinstance(found, FliswarmError) else found
@@ -234,7 +233,7 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[Plan]:
             wanted = self.desired.container(live.node)
-            others = self._neighbours(live.node)
+            others = self.desired.neighbours(live.node)
             return live.plan(
                 wanted, others, tell, force=force, terms=terms, adopt=adopt
             )
@@ -254,7 +253,7 @@ class LiveFleet:
         told = self.news.and_to(tell)
 
         async def one(live: LiveNode) -> bool:
-            node, others = live.node, self._neighbours(live.node)
+            node, others = live.node, self.desired.neighbours(live.node)
             async with self._turns.of(node, others):
                 self._ledger.note(await live.identity(), node)
                 await self._settling.former(node, self.desired.nodes)
@@ -277,7 +276,7 @@ class LiveFleet:
         told = self.news.and_to(tell)
 
         async def one(live: LiveNode) -> bool:
-            node, others = live.node, self._neighbours(live.node)
+            node, others = live.node, self.desired.neighbours(live.node)
             async with self._turns.of(node, others):
                 wanted = self.desired.container(node)
                 return await live.remove(wanted, told, others, by, terms=terms)
@@ -321,7 +320,7 @@ class LiveFleet:
 
         def one(live: LiveNode) -> Awaitable[bool]:
             wanted = self.desired.container(live.node)
-            others = self._neighbours(live.node)
+            others = self.desired.neighbours(live.node)
             beside = {name: self._nodes[name].link for name in others}
             return live.reboot(
                 wanted, told, limit, by, hard=hard, terms=terms, beside=beside

@@ -203,7 +203,7 @@ class Outlook:
             todo = await planned(
                 world,
                 seen,
-                _neighbours(wanted, node),
+                wanted.neighbours(node),
                 self.maker.patience.settle,
                 found,
                 force=False,
@@ -236,7 +236,7 @@ class Outlook:
             )
         finally:
             engine.close()
-        todo = removal(seen, _neighbours(wanted, node))
+        todo = removal(seen, wanted.neighbours(node))
         return replace(item, lines=told(todo), seen=_seen(seen))
 
 
@@ -287,8 +287,3 @@ def _stays(leaving: Leaving, wanted: Fleet) -> bool:
     """Tell whether a node stays on its computer, whose engine is reached otherwise."""
     node = wanted.nodes.get(leaving.node.name)
     return node is not None and node.host == leaving.node.host
-
-
-def _neighbours(wanted: Fleet, node: Node) -> set[str]:
-    every = wanted.nodes.values()
-    return {n.name for n in every if n.engine == node.engine and n.name != node.name}

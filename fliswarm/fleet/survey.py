@@ -14,7 +14,6 @@ from fliswarm.errors import (
 from fliswarm.fleet.fan import fan
 from fliswarm.fleet.live import LiveFleet
 from fliswarm.fleet.node import LiveNode
-from fliswarm.model import Node
 from fliswarm.model.facts import now
 from fliswarm.model.release import Known, Release
 from fliswarm.plan import rollout
@@ -131,7 +130,7 @@ async def way(
     def one(live: LiveNode) -> Awaitable[Plan]:
         node = live.node
         wanted = replace(fleet.desired.container(node), image=targets[node.name].pinned)
-        return live.plan(wanted, _neighbours(fleet, node))
+        return live.plan(wanted, fleet.desired.neighbours(node))
 
     found = await fan(going, one)
     plans, gone = {}, dict(seen.off)
@@ -149,9 +148,3 @@ async def way(
         n for n in going if n.node.name in plans and not plans[n.node.name].empty
     )
     return Way(replace(seen, off=gone), targets, todo, plans, tuple(left))
-
-
-def _neighbours(fleet: LiveFleet, node: Node) -> set[str]:
-    """Return the other nodes that have the same engine."""
-    every = fleet.desired.nodes.values()
-    return {n.name for n in every if n.engine == node.engine and n is not node}

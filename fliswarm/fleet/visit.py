@@ -92,11 +92,7 @@ class Visit:
             disabled_by=standing.by,
             disabled_since=standing.since,
             disabled_reason=standing.reason,
-            neighbours=frozenset(
-                other.name
-                for other in desired.nodes.values()
-                if other.engine == node.engine and other is not node
-            ),
+            neighbours=desired.neighbours(node),
             change=fleet.journal.busy(node.name),
             unfinished=unfinished,
         )

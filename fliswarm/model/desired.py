@@ -196,6 +196,13 @@ class Fleet:
         """The image's full name, with the registry it comes from."""
         return f"{self.registry}/{self.image}" if self.registry else self.image
 
+    def neighbours(self, node: Node) -> frozenset[str]:
+        """Return the names of the other nodes that have the same engine."""
+        every = self.nodes.values()
+        return frozenset(
+            n.name for n in every if n.engine == node.engine and n.name != node.name
+        )
+
     def container(self, node: Node) -> ContainerSpec:
         """Return the container that should run on ``node``."""
         user = None

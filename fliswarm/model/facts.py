@@ -6,24 +6,21 @@ a protocol: faces have words of their own for it (`fliswarm.commands.words`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+from fliswarm.model.fact import Fact as Fact
+from fliswarm.model.fact import Tell as Tell
+from fliswarm.model.fact import now as now
 from fliswarm.model.observed import NodeStatus
-
-
-def now() -> datetime:
-    """Return the time of day, in UTC: for people, who read when a thing happened."""
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """Something that happened to ``node``; of no node when that is empty."""
-
-    node: str
-    at: datetime = field(default_factory=now)
+from fliswarm.model.rollout_facts import Followed as Followed
+from fliswarm.model.rollout_facts import Follows as Follows
+from fliswarm.model.rollout_facts import ImageGone as ImageGone
+from fliswarm.model.rollout_facts import Judged as Judged
+from fliswarm.model.rollout_facts import RolloutBegan as RolloutBegan
+from fliswarm.model.rollout_facts import RolloutEnded as RolloutEnded
+from fliswarm.model.rollout_facts import TurnBegan as TurnBegan
+from fliswarm.model.rollout_facts import WentBack as WentBack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,76 +240,24 @@ class Cleared(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutBegan(Fact):
-    """Nodes begin to go to other releases, by turns; of no node.
+class Locked(Fact):
+    """Somebody keeps changes of others away from ``nodes``; ``reason`` says why."""
 
-    ``verb`` is ``update`` or ``rollback``; ``releases`` are the numbers.
-    """
-
-    verb: str
     by: str
-    releases: tuple[int, ...]
+    reason: str
     nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnBegan(Fact):
-    """Nodes are about to be replaced together; ``turn`` counts from 1."""
+class Unlocked(Fact):
+    """Nobody keeps changes away from ``nodes`` any more.
 
-    verb: str
-    turn: int
-    turns: int
-    nodes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged(Fact):
-    """The node was replaced, and its camera is good; ``temperature`` in Celsius."""
-
-    release: int
-    temperature: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WentBack(Fact):
-    """The node has what it had before again; ``problem`` says why it has not."""
-
-    release: int | None
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutEnded(Fact):
-    """It is over; ``problem`` says why it stopped."""
-
-    verb: str
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Follows(Fact):
-    """A node that was away when its release was given out is back, and gets it.
-
-    ``release`` is ``None`` for the configuration's own image.
+    ``by`` has let go of the lock, or broken it, and then ``reason`` says why.
     """
 
-    release: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed(Fact):
-    """It has it; ``problem`` says why it has not, and is not tried again."""
-
-    release: int | None
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageGone(Fact):
-    """The image of an old release is not on the node any more."""
-
-    image: str
-    release: int
+    by: str
+    reason: str
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,7 +277,3 @@ class NotReloaded(Fact):
     """A reload that a signal asked for failed; all goes on as before."""
 
     reason: str
-
-
-Tell = Callable[[Fact], None]
-"""Takes a fact."""

@@ -27,7 +27,7 @@ MEETING_LIMIT = 5.0
 """Seconds to look up the name of who came; by then, the number has to do."""
 
 NAME_LIMIT = 100
-"""Characters of the name of a computer that a client may claim to come from."""
+"""Characters of what a client may say of itself."""
 
 
 class ControlServer:
@@ -139,9 +139,18 @@ class _Client(Client):
         self._name: str | None = None
         self._host = ""
         self._asking: asyncio.Task[None] | None = None
+        self._key = ""
 
     def __str__(self) -> str:
         return f"a client of the {DOOR}, {self._who}"
+
+    @property
+    def quiet(self) -> float:
+        """Seconds without a word from another computer; see `Sink.quiet`.
+
+        Of a client here, the kernel tells when it is gone.
+        """
+        return asyncio.get_running_loop().time() - self._heard if self._host else 0.0
 
     @property
     def _who(self) -> str:
@@ -186,13 +195,16 @@ class _Client(Client):
                 *(told(body), number, self._who, DOOR),
             )
         dispatcher = self._server.dispatcher
-        return dispatcher.give(body, sink, self._who, door=DOOR, control=True)
+        return dispatcher.give(
+            body, sink, self._who, door=DOOR, key=self._key, control=True
+        )
 
     def _introduced(self, said: str) -> None:
         """Take what a client says of itself; it has no answer."""
         try:
             more = json.loads(said)
             self._host = str(more.get("from", self._host))[:NAME_LIMIT]
+            self._key = str(more.get("lock", self._key))[:NAME_LIMIT]
         except (ValueError, AttributeError):
             log.warning("%s says what is not understood: %.80r", self, said)
 
@@ -234,6 +246,10 @@ class _JsonSink(Sink):
 
     def end(self, code: str, keywords: Mapping[str, object], exit_code: int) -> None:
         self._send(code, self._name, keywords, exit_code=exit_code)
+
+    @property
+    def quiet(self) -> float:
+        return self._client.quiet
 
     @property
     def closed(self) -> bool:

@@ -136,6 +136,10 @@ class StreamControl:
             if not part:
                 return
 
+    def introduce(self, **said: str) -> None:
+        """Say something of ourselves, which has no answer."""
+        self._write(f"0 as {json.dumps(said)}\n".encode())
+
     def __enter__(self) -> Self:
         """Return the connection."""
         return self

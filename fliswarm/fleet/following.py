@@ -76,7 +76,8 @@ class Following:
         self._fleet = fleet
         self._patience = patience
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._deaf = fleet.news.listen(self._hear)
+        self._closed = False
+        fleet.news.listen(self._hear)
 
     def start(self) -> None:
         """Begin with all that are behind and were not tried."""
@@ -86,7 +87,7 @@ class Following:
 
     async def close(self) -> None:
         """Stop trying; who is behind is written down."""
-        self._deaf()
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -94,10 +95,11 @@ class Following:
 
     def _hear(self, fact: Fact) -> None:
         """Forget why a node did not come up, once it did by somebody's hand."""
-        if isinstance(fact, facts.ChangeEnded) and fact.problem is None:
-            name = fact.node
-            if self._fleet.releases.known.behind.get(name) and name not in self._tasks:
-                self._tasks[name] = asyncio.create_task(self._bring(name))
+        if self._closed or not isinstance(fact, facts.ChangeEnded) or fact.problem:
+            return
+        name = fact.node
+        if self._fleet.releases.known.behind.get(name) and name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._bring(name))
 
     async def _bring(self, name: str) -> None:
         pause = self._patience.look / 2

@@ -240,11 +240,15 @@ def print_outcomes(outcomes: Outcomes, *, as_json: bool) -> None:
         for outcome in every:
             print(json.dumps({"kind": "outcome", **asdict(outcome)}), flush=True)
         return
+    console = Console()
     table = Table("", "name", "outcome")
     for outcome in every:
         text = outcome.outcome
         if outcome.problem is not None:
             text = f"{text}: {outcome.problem}"
+        if not console.is_terminal:
+            print(outcome.what, outcome.name, text)
         style = "red" if outcome.problem is not None else ""
         table.add_row(outcome.what, outcome.name, Text(text, style))
-    Console().print(table)
+    if console.is_terminal:
+        console.print(table)

@@ -161,7 +161,6 @@ STYLES = {
     ADD: "green",
     REMOVE: "red",
     LEAVE: "red",
-    KEEP: "dim",
 }
 
 WORDS = {
@@ -206,10 +205,15 @@ def _tree(whole: Whole) -> Tree:
 
 
 def _add(branch: Tree, item: Item) -> None:
-    words = WORDS[item.kind].format(was=item.was)
+    words, style = (
+        WORDS[item.kind].format(was=item.was),
+        STYLES.get(item.kind, "yellow"),
+    )
     if item.what == LEFT:
         words = f"left this on {item.was}, and it is removed"
-    node = branch.add(Text(f"{item.name} {words}", STYLES.get(item.kind, "yellow")))
+    if item.kind == KEEP:
+        words, style = "cannot be told", "red"
+    node = branch.add(Text(f"{item.name} {words}", style))
     for line in item.lines:
         node.add(Text(line))
     if item.unready is not None and item.problem is None:

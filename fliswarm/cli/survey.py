@@ -59,7 +59,7 @@ def survey(site: Site, control: Callable[[Site], StreamControl]) -> Whole:
     with saying() as say:
         say(f"reading {site.inventory}")
         text = render(site)
-        wanted = config.read_text(text)
+        wanted = config.read_text(text, environment={})
         say(f"looking at the hosts of {site.inventory}")
         hosts, found = outlook.look(site, _tasks(say))
         say("asking the controller")

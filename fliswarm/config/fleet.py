@@ -87,9 +87,14 @@ def load(
     return fleet
 
 
-def read_text(text: str, nodes: list[str] | None = None) -> Fleet:
+def read_text(
+    text: str,
+    nodes: list[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Fleet:
     """Return the fleet of a configuration that stands in no file yet; see `load`."""
-    return load(Path("the new configuration"), text, nodes=nodes)
+    file = Path("the new configuration")
+    return load(file, text, environment=environment, nodes=nodes)
 
 
 def _observatory(

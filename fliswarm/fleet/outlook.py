@@ -134,7 +134,7 @@ class Outlook:
         look = await self._look(node, at, live, wanted)
         looks[node.name] = look
         if isinstance(look, FliswarmError):
-            return self._unseen(item, wanted.container(node).name, at, node, look)
+            return _unseen(item, wanted.container(node).name, look)
         if edit.kind == MOVE:
             known = self.ledger.node(look.identity)
             same = known is not None and known.name == edit.node
@@ -149,20 +149,6 @@ class Outlook:
         if live is None or edit.kind == ADD:
             return edit.node in wanted.enabled
         return self.roster.standing(live.node.name).enabled
-
-    def _unseen(
-        self, item: Item, name: str, at: Node, node: Node, error: FliswarmError
-    ) -> Item:
-        """Return an item whose engine could not be asked."""
-        why = error.problem if isinstance(error, NodeError) else str(error)
-        item = replace(item, seen={**item.seen, "engine": digest(why)}, reconnect=True)
-        new = item.kind in ELSEWHERE or at.engine != node.engine
-        if not (new and isinstance(error, EngineUnreachableError)):
-            return replace(item, problem=why)
-        made = f"container {name}: what is there is unknown; it is made new"
-        return replace(
-            item, lines=(*item.lines, made), needs="host", unready=f"its engine: {why}"
-        )
 
     async def _look(
         self, node: Node, at: Node, live: LiveNode | None, wanted: Fleet
@@ -238,6 +224,20 @@ class Outlook:
             engine.close()
         todo = removal(seen, wanted.neighbours(node))
         return replace(item, lines=told(todo), seen=_seen(seen))
+
+
+def _unseen(item: Item, name: str, error: FliswarmError) -> Item:
+    """Return an item whose engine could not be asked."""
+    why = error.problem if isinstance(error, NodeError) else str(error)
+    item = replace(item, seen={**item.seen, "engine": digest(None)}, reconnect=True)
+    if not isinstance(error, EngineUnreachableError):
+        return replace(item, problem=why)
+    made = f"container {name}: what is there is unknown"
+    if item.kind in ELSEWHERE:
+        made += "; it is made new"
+    return replace(
+        item, lines=(*item.lines, made), needs="host", unready=f"its engine: {why}"
+    )
 
 
 def _with_look(item: Item, look: _Look) -> Item:

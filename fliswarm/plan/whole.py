@@ -168,8 +168,8 @@ class Whole:
 def settled(items: Sequence[Item], manager: str) -> tuple[Item, ...]:
     """Return a plan's items with what a node waits for found, or told as a problem.
 
-    A node that is new to the controller may have an engine that does not answer yet,
-    or an image that is made yet, when this plan provisions its host or the manager.
+    A node may have an engine that does not answer yet, or an image that is to be made,
+    where this plan provisions its host or the manager.
     """
     pending = {item.name for item in items if item.what == HOST and item.pending}
 
@@ -177,7 +177,9 @@ def settled(items: Sequence[Item], manager: str) -> tuple[Item, ...]:
         if item.unready is None:
             return item
         host = manager if item.needs == "manager" else item.name
-        return item if host in pending else replace(item, problem=item.unready)
+        if host not in pending:
+            return replace(item, problem=item.unready)
+        return replace(item, kind=CHANGE) if item.kind == KEEP else item
 
     return tuple(map(one, items))
 
@@ -254,8 +256,9 @@ def summary(whole: Whole) -> str:
 
 
 def _parts(whole: Whole) -> Iterator[str]:
-    hosts = Counter(i.kind for i in whole.of(HOST))
-    nodes = Counter(i.kind for i in whole.of(NODE))
+    known = [item for item in whole.items if item.problem is None]
+    hosts = Counter(item.kind for item in known if item.what == HOST)
+    nodes = Counter(item.kind for item in known if item.what == NODE)
     if not whole.pending and not whole.problems:
         yield (
             f"Nothing to do: {_many(hosts.total(), 'host')} and "
@@ -276,7 +279,7 @@ def _parts(whole: Whole) -> Iterator[str]:
         yield f"{_many(swapped, 'node')} {verb} place"
     if changing := nodes[CHANGE]:
         yield f"{_many(changing, 'node')} {'changes' if changing == 1 else 'change'}"
-    if left := len([item for item in whole.of(LEFT) if item.pending]):
+    if left := len([item for item in known if item.what == LEFT]):
         yield f"what is left on {_many(left, 'engine')} is removed"
     if kept := nodes[KEEP]:
         yield f"{kept} {'stays as it is' if kept == 1 else 'stay as they are'}"

@@ -46,6 +46,7 @@ def render(site: Site) -> str:
             "vars": {
                 "rendered_from": str(template),
                 "ansible_connection": "local",
+                "ansible_become": False,
                 "ansible_python_interpreter": sys.executable,
             },
         }

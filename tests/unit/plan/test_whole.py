@@ -114,7 +114,7 @@ def node(kind: str, name: str = "gfa1") -> Item:
         ),
         (
             [replace(node("keep"), problem="it is off"), node("keep")],
-            "2 stay as they are, 1 cannot be told.",
+            "1 stays as it is, 1 cannot be told.",
         ),
     ],
 )
@@ -168,6 +168,14 @@ def test_what_a_node_waits_for_is_provisioned_or_trouble(
     hosts = [replace(HUB, name=pending)] if pending else []
     (*_, found) = settled([*hosts, waits], "hub")
     assert found.problem == problem
+
+
+def test_an_engine_that_is_away_may_come_with_its_host() -> None:
+    waits = replace(node("keep"), needs="host", unready="its engine: away")
+    (*_, found) = settled([replace(HUB, name="gfa1"), waits], "hub")
+    assert (found.kind, found.problem) == ("change", None)
+    (*_, found) = settled([HUB, waits], "hub")
+    assert (found.kind, found.problem) == ("keep", "its engine: away")
 
 
 def test_all_is_new_where_no_controller_runs() -> None:

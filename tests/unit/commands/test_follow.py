@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fliswarm.engine.memory import MemoryEngine
+from fliswarm.errors import EngineUnreachableError
 from fliswarm.faces.control.client import LocalControl
 from fliswarm.faces.control.stream import Message
 from fliswarm.fleet import printed
@@ -20,7 +21,7 @@ from fliswarm.model import Executed, Printed, facts
 from tests.unit.control.test_control import beside, replies
 from tests.unit.support.camera import RawCamera
 from tests.unit.support.observatory import Observatory, observatory
-from tests.unit.support.wait import until
+from tests.unit.support.wait import LIMIT, until
 
 NODES = ("gfa1", "gfa2")
 
@@ -176,6 +177,32 @@ async def test_a_followed_log_outlives_its_container_and_its_engine(
     writer.close()
     await reading
     await until(lambda: not bench.running.service._dispatcher._tasks, "all has ended")
+
+
+async def test_an_engine_that_goes_without_a_word_is_noticed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that says nothing is no sign; the engine is asked apart from it."""
+    monkeypatch.setattr(printed, "LOOK", 0.02)
+    monkeypatch.setattr(printed.follow, "__defaults__", (0.02,))
+
+    def no_power(call: str) -> None:
+        if call in ("ping", "observe"):
+            raise EngineUnreachableError("gfa1", "no power")
+
+    reader, writer = await asyncio.open_unix_connection(bench.path)
+    writer.write(b"1 logs -f gfa1\n")
+    engine = bench.engine("gfa1")
+    await until(lambda: engine.calls.count("printed") == 2)
+    engine.on_call = no_power
+    async with asyncio.timeout(LIMIT):
+        while b"no power; what follows it is waited for" not in await reader.readline():
+            pass
+        engine.on_call = None
+        while b"goes on." not in await reader.readline():
+            pass
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_who_reads_slowly_gets_all_of_it(bench: Bench) -> None:

@@ -60,6 +60,17 @@ def table(*columns: str) -> Table:
     return Table(*columns, box=None, pad_edge=False, header_style="bold")
 
 
+def tabulate(console: Console, shown: Table) -> None:
+    """Print a table; in a pipe without the blanks at the ends of its lines."""
+    if sys.stdout.isatty():
+        console.print(shown)
+        return
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        print(line.rstrip(), flush=True)
+
+
 def colour(node: str) -> str:
     """Return the colour of a node; it is the same in each command."""
     return NODE_COLOURS[crc32(node.encode()) % len(NODE_COLOURS)]

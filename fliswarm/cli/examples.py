@@ -28,6 +28,47 @@ EXAMPLES = {
         ("reconnect --dry-run", "say what that would be"),
         ("reconnect -n gfa2 --force", "replace the container of one"),
     ),
+    "plan": (
+        ("plan -i inventory/apo", "what the inventory would change"),
+        ("plan -i inventory/apo -o night.plan", "... and keep it, for apply"),
+    ),
+    "apply": (
+        ("apply -i inventory/apo", "say what would change, ask, and change it"),
+        ("apply -i inventory/apo night.plan --yes", "what a saved plan says"),
+    ),
+    "update": (
+        ("update --dry-run", "what the configuration's image would change"),
+        ("update --image :2.1 --canary gfa1", "another tag, one camera first"),
+        ("update --canary 10% --monitor 60 --all", "all or nothing"),
+    ),
+    "rollback": (
+        ("rollback", "to the release before"),
+        ("rollback 7 -n gfa1", "one node, to a certain one"),
+    ),
+    "releases": (("releases", "which there are, and which node has which"),),
+    "doctor": (
+        ("doctor", "what is wrong, and what to do about it"),
+        ("doctor -n gfa3 --json", "of one node, for programs"),
+    ),
+    "audit": (
+        ("audit", "who changed what"),
+        ("audit --since 2h --json", "... in the last two hours, for programs"),
+    ),
+    "lock": (
+        ("lock --reason 'new cables'", "keep others away until you interrupt it"),
+        ("lock -n gfa1 --reason trial -- ./trial.sh", "... or as long as a program"),
+        ("lock break --reason 'they went home'", "take another's lock away"),
+    ),
+    "import": (
+        ("import fliswarm.yaml --site apo --dry-run", "show the inventory"),
+        ("import fliswarm.yaml --site apo -o inventory/apo", "write it"),
+    ),
+    "image": (
+        ("image list", "which images are where"),
+        ("image save sdss/flicamera:latest flicamera.tar", "one as an archive"),
+        ("image load flicamera.tar -n gfa1..3", "... to nodes without a registry"),
+        ("image prune --yes", "remove what nobody wants"),
+    ),
     "remove": (
         ("remove -n gfa7", "take a node's container away"),
         ("remove --left", "... and what is left where no node is any more"),

@@ -91,7 +91,7 @@ def _forward(name: str) -> click.Command:
 FLAGS = {"--json": "as_json", "--raw": "raw"}
 """Our own flags of a command that the controller parses."""
 
-NOTES = ("  --json prints replies as JSON lines, --raw as keywords; give them first.",)
+NOTE = "  --json prints replies as JSON lines, --raw as keywords; give them first."
 
 NODE_WORDS = ("names", "exclude", "nodes", "node", "forget")
 """Parameters of the actor's commands that name nodes."""
@@ -106,7 +106,7 @@ class _Forwarded(click.Command):
 
     def get_help(self, ctx: click.Context) -> str:
         shown = click.Context(self._actual, ctx.parent, info_name=self.name)
-        parts = [self._actual.get_help(shown), *NOTES]
+        parts = [self._actual.get_help(shown), NOTE]
         if self.epilog:
             parts += ["", self.epilog.removeprefix("\b\n")]
         return "\n".join(parts)

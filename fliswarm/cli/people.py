@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fliswarm.cli.bars import MOVING, Bars
-from fliswarm.cli.console import colour, console, say, table, terminal
+from fliswarm.cli.console import colour, console, say, table, tabulate, terminal
 from fliswarm.cli.sentences import Sentence, sentences
 from fliswarm.cli.show import value
 from fliswarm.commands.words import PULLING
@@ -117,7 +117,7 @@ class People(AbstractContextManager["People"]):
         for node, name in self._files:
             shown.add_row(Text(node, colour(node)), Text(name, overflow="fold"))
         self._files.clear()
-        self._console.print(shown)
+        tabulate(self._console, shown)
 
     def _show_values(self) -> None:
         """Show what cameras say of themselves beside each other, as it fits."""
@@ -134,7 +134,7 @@ class People(AbstractContextManager["People"]):
             for key in keys:
                 row = [value(values[node].get(key, "")) for node in some]
                 shown.add_row(key, *map(Text, row))
-            self._console.print(shown)
+            tabulate(self._console, shown)
 
     def _end(self, message: Message) -> None:
         rest = {key: item for key, item in message.data.items() if key != "failed"}

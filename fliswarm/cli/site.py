@@ -14,7 +14,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fliswarm.cli.console import console, table, terminal
+from fliswarm.cli.console import console, table, tabulate, terminal
 from fliswarm.cli.fleet import LOCK, give
 from fliswarm.cli.table import print_fleet, view
 from fliswarm.commands.group import terms
@@ -187,7 +187,7 @@ def _play(playbook: str, site: Site, options: list[str], *, as_json: bool) -> Su
                 progress.console.print(text, style=style, markup=False, highlight=False)
 
         summary = run_playbook(playbook, site, on_event, options)
-    out.print(_table(summary))
+    tabulate(out, _table(summary))
     return summary
 
 

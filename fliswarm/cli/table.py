@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from fliswarm.cli.console import colour, console, say, table
+from fliswarm.cli.console import colour, console, say, table, tabulate
 from fliswarm.cli.sentences import Sentence
 from fliswarm.cli.show import value
 from fliswarm.errors import EXIT_DONE, EXIT_FAILED, EXIT_UNREACHABLE, CommandError
@@ -179,7 +179,7 @@ def print_fleet(fleet: FleetView, *, as_json: bool) -> None:
         else:
             shown.add_row(node.node, "disabled", style="dim")
     out = console()
-    out.print(shown)
+    tabulate(out, shown)
     for node in fleet.nodes.values():
         for note in _notes(node):
             say(out, Sentence(node.node, note, "w").rich())

@@ -177,11 +177,15 @@ def service(
     assert made.status_code == 201, made.text
     try:
         label: Filters = {"label": f"com.docker.swarm.service.name={SERVICE}"}
-        wait(
-            lambda: bool(engine.containers.list(filters=label)),
-            90,
-            f"the service runs: {tasks(manager)}",
-        )
+        try:
+            wait(
+                lambda: bool(engine.containers.list(filters=label)),
+                90,
+                "the service runs",
+            )
+        except pytest.fail.Exception:
+            # Its tasks say why.
+            pytest.fail(f"the service does not run: {tasks(manager)}")
         (found,) = engine.containers.list(filters=label)
         yield found
     finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +20,7 @@ from tests.unit.cli.test_program import Program
 from tests.unit.cli.test_program import fliswarm as fliswarm
 from tests.unit.support.observatory import observatory
 from tests.unit.support.site import free_port
-from tests.unit.support.terminal import piped
+from tests.unit.support.terminal import environment, piped
 
 
 @pytest.fixture
@@ -100,8 +103,31 @@ def test_the_script_of_a_shell(fliswarm: Program, shell: str) -> None:
         assert (checked.returncode, checked.stderr) == (0, "")
 
 
+async def test_bash_completes(socket: Path) -> None:
+    """A real one, as far as the key."""
+    script = (await piped(socket, "completion", "bash")).out
+    line = (
+        f"{script}\nCOMP_WORDS=(fliswarm talk -n gfa1,); COMP_CWORD=3\n"
+        '_fliswarm_completion fliswarm; echo "${COMPREPLY[@]}"\n'
+    )
+    found = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "--norc", "-c", line],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=environment(socket, **found),
+        )
+
+    done = await asyncio.to_thread(run)
+    assert (done.stdout, done.stderr) == ("gfa1,gfa2\n", "")
+
+
 def test_every_command_has_examples(fliswarm: Program) -> None:
-    assert set(EXAMPLES) == set(COMMANDS)
+    assert set(EXAMPLES) >= set(COMMANDS)
     assert set(COMMANDS) - {"actor", "dial-stdio"} == set(HELP)
     for name in HELP:
         done = fliswarm.run(name, "--help")

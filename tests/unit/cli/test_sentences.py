@@ -56,6 +56,12 @@ def said(sender: str = "fliswarm", code: str = "i", **data: Any) -> list[str]:  
         ({"disabled": ["gfa1", "me", "NA", ""]}, "gfa1: disabled by me."),
         ({"disabled": ["gfa1", "me", "T", "x"]}, "gfa1: disabled by me since T: x"),
         ({"exposing": ["gfa1", "expose 5"]}, "gfa1: exposes (expose 5)."),
+        (
+            {"left": ["gfa1", "tcp://h"]},
+            "gfa1: something of it may be left on tcp://h.",
+        ),
+        ({"output": ["gfa1", "a b"]}, "gfa1: a b"),
+        ({"exit": ["gfa1", 3]}, "gfa1: exit code 3."),
         ({"version": "1.0"}, "version: 1.0"),
     ],
 )
@@ -68,8 +74,8 @@ def test_the_controller_s_keywords(data: dict[str, Any], text: str) -> None:
     [
         ({}, "gfa1: exposes for 5 s (object)."),
         (
-            {"n_stack": 3, "current_stack": 2},
-            "gfa1: exposes for 5 s (object, 2 of 3).",
+            {"n_stack": 2, "current_stack": 1},
+            "gfa1: exposes for 5 s (object, 1 of 2).",
         ),
         ({"state": "reading"}, "gfa1: reads out."),
         ({"state": "failed", "error": "no light"}, "gfa1: failed to expose: no light"),
@@ -111,6 +117,24 @@ def test_nothing_is_lost(data: dict[str, Any]) -> None:
     (key,) = data
     (text,) = said(**data)
     assert text.startswith(f"{key}: ")
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "style"),
+    [
+        ({"text": "gfa1: all is well"}, "i", ""),
+        ({"text": "all is well"}, "i", ""),
+        ({"text": "gfa1: it is late"}, "w", "yellow"),
+        ({"error": "gfa1: it is off"}, "w", "red"),
+        ({"failed": ["gfa1"]}, "w", "red"),
+    ],
+)
+def test_the_colours_of_a_sentence(data: dict[str, Any], code: str, style: str) -> None:
+    (sentence,) = sentences(Message(code, "fliswarm", data), "fliswarm")
+    line = sentence.rich()
+    assert line.plain == sentence.plain
+    styles = [str(span.style) for span in line.spans]
+    assert ([style] if style else []) == styles[bool(sentence.node) :]
 
 
 def test_a_remedy_stands_out() -> None:

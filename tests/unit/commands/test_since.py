@@ -33,6 +33,7 @@ def test_how_long_ago(text: str, before: timedelta) -> None:
     [
         ("09:30", datetime(2026, 12, 1, 9, 30, tzinfo=CHILE)),
         ("10:00:29", datetime(2026, 12, 1, 10, 0, 29, tzinfo=CHILE)),
+        ("10:00:30", NOW),
         # Not yet today: it was yesterday.
         ("22:15", datetime(2026, 11, 30, 22, 15, tzinfo=CHILE)),
         ("2026-11-30", datetime(2026, 11, 30, tzinfo=CHILE)),
@@ -48,7 +49,18 @@ def test_when_it_was(text: str, meant: datetime) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday?", "5", "2h30", "25:00", "2026-13-01", "-2h", "9" * 400 + "w"],
+    [
+        "",
+        "yesterday?",
+        "5",
+        "10",
+        "1030",
+        "2h30",
+        "25:00",
+        "2026-13-01",
+        "-2h",
+        "9" * 400 + "w",
+    ],
 )
 def test_what_means_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match="is no moment; write one such as 90s"):

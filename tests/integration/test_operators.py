@@ -97,8 +97,9 @@ def test_a_camera_that_exposes_is_waited_for(fleet: Lab) -> None:
 
 def test_an_exposure_of_somebody_else_is_seen_as_well(fleet: Lab) -> None:
     first, *_ = fleet.nodes
-    say = "(echo '1 expose 15'; sleep 20) | nc 127.0.0.1 19995 > /dev/null"
-    assert fleet.ssh(first, f'nohup sh -c "{say}" > /dev/null 2>&1 &').code == 0
+    say = "exec 3<>/dev/tcp/127.0.0.1/19995; echo 1 expose 15 >&3; sleep 20"
+    there = f"nohup bash -c '{say}' > /dev/null 2>&1 &"
+    assert fleet.ssh(first, there).code == 0
     time.sleep(3)
     refused = fleet.fliswarm("reboot", "-n", first)
     assert refused.code == EXIT_BUSY

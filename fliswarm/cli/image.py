@@ -123,20 +123,20 @@ def load(
     """
     found = archive.read(file)
     words = _words(names, category, exclude)
-    words += ["--tag", tag] if tag else []
     if dry_run:
         for one in found.images:
             click.echo(f"{', '.join(one.names) or '(no name)'} {one.id}")
         return
     with dial(context.obj) as control, file.open("rb") as source:
-        token = _begin(control, found.size)
+        token = _begin(control, found.size, words)
         with _bar(f"sending {file.name}", found.size) as sent:
             control.send(token, source, sent)
+        words += ["--tag", tag] if tag else []
         context.exit(give(control, ["image-load", token, *words], as_json=as_json))
 
 
-def _begin(control: StreamControl, size: int) -> str:
-    for reply in control.command(["image-begin", str(size)]):
+def _begin(control: StreamControl, size: int, words: list[str]) -> str:
+    for reply in control.command(["image-begin", str(size), *words]):
         if reply.code == "f":
             raise CommandError(value(reply.data.get("error", "")), reply.exit_code)
         if "token" in reply.data:

@@ -125,7 +125,8 @@ async def image_load(
             raise UsageError(f"the archive has {len(found.images)} images: no --tag")
         tag = None if tag is None else whole(tag)
         for image in found.images:
-            call.info(archive=[image.id, *image.names])
+            called = ", ".join(image.names) or "an image without a name"
+            call.info(text=f"The archive has {called} ({image.id[7:19]}).")
         if dry_run:
             call.finish()
             return

@@ -12,6 +12,17 @@ EXAMPLES = {
         ("provision -i inventory/apo --check", "what would change on the hosts"),
         ("provision -i inventory/apo --limit gfa7", "... change it on one"),
     ),
+    "import": (
+        ("import old.yaml --site apo --dry-run", "what would be written"),
+        ("import old.yaml --site apo -o inventory/apo", "... write it"),
+    ),
+    "image": (
+        ("image list", "what there is, and which container uses it"),
+        ("image save sdss/flicamera:latest flicamera.tar", "from a node that has it"),
+        ("image load flicamera.tar -n gfa1..3", "to nodes"),
+        ("image push flicamera.tar -i inventory/apo", "into the site's registry"),
+        ("image prune --yes", "take away what nothing needs"),
+    ),
     "status": (
         ("status", "the fleet as a table"),
         ("status -c gfa -x gfa3", "a category, without one of it"),

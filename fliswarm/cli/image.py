@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
+from rich.text import Text
 
 from fliswarm.cli.app import Options
+from fliswarm.cli.console import console, say, table
 from fliswarm.cli.fleet import dial, give
 from fliswarm.cli.show import value
 from fliswarm.commands.group import selection
@@ -29,15 +28,7 @@ EXISTS = "is there already, and is not overwritten"
 
 @click.group()
 def image() -> None:
-    r"""List images of cameras, and bring them to nodes and registry by archives.
-
-    \b
-    fliswarm image list
-    fliswarm image save sdss/flicamera:latest flicamera.tar
-    fliswarm image load flicamera.tar -n gfa1..3
-    fliswarm image push flicamera.tar -i inventory/apo
-    fliswarm image prune --yes
-    """
+    """List images of cameras, and bring them to nodes and registry by archives."""
 
 
 def _words(names: str | None, category: str | None, exclude: str | None) -> list[str]:
@@ -71,31 +62,30 @@ def list_(
 
 
 def _print_images(replies: list[Message]) -> None:
-    table = Table("node", "image", "id", "digest", "created", "used by")
-    table.add_column("size", justify="right")
+    shown_images = table("node", "image", "id", "digest", "created", "used by")
+    shown_images.add_column("size", justify="right")
     notes: list[tuple[str, str]] = []
     for reply in replies:
         data = reply.data
         if "stored" in data:
             node, identity, digest, created, size = data["stored"]
             users = value(data["used_by"]) or ("(wanted)" if data["wanted"] else "")
-            shown = value(data["names"]).replace(",", "\n") or "(no name)"
-            row = node, shown, _short(identity), _short(digest), created[:10], users
-            table.add_row(*row, f"{size / 1e6:.0f} MB")
+            called = ", ".join(data["names"]) or "(no name)"
+            row = node, called, _short(identity), _short(digest), created[:10], users
+            shown_images.add_row(*row, f"{size / 1e6:.0f} MB")
         elif "registry" in data:
             name, digest = data["registry"]
             row = "(registry)", name, "", _short(digest), "", ""
-            table.add_row(*row, "")
+            shown_images.add_row(*row, "")
         colours = {"text": "yellow", "error": "red"}
         notes += [(colours[k], value(data[k])) for k in colours if k in data]
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(table)
+    console().print(shown_images)
     for style, note in notes:
-        console.print(note, style=style, markup=False, highlight=False, soft_wrap=True)
+        say(console(), Text(note, style))
 
 
 def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]
+    return "" if digest == "NA" else digest.removeprefix("sha256:")[:12]
 
 
 @image.command()
@@ -123,20 +113,20 @@ def load(
     """
     found = archive.read(file)
     words = _words(names, category, exclude)
-    words += ["--tag", tag] if tag else []
     if dry_run:
         for one in found.images:
             click.echo(f"{', '.join(one.names) or '(no name)'} {one.id}")
         return
     with dial(context.obj) as control, file.open("rb") as source:
-        token = _begin(control, found.size)
+        token = _begin(control, found.size, words)
         with _bar(f"sending {file.name}", found.size) as sent:
             control.send(token, source, sent)
+        words += ["--tag", tag] if tag else []
         context.exit(give(control, ["image-load", token, *words], as_json=as_json))
 
 
-def _begin(control: StreamControl, size: int) -> str:
-    for reply in control.command(["image-begin", str(size)]):
+def _begin(control: StreamControl, size: int, words: list[str]) -> str:
+    for reply in control.command(["image-begin", str(size), *words]):
         if reply.code == "f":
             raise CommandError(value(reply.data.get("error", "")), reply.exit_code)
         if "token" in reply.data:
@@ -148,8 +138,8 @@ def _begin(control: StreamControl, size: int) -> str:
 def _bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show how far something is, where somebody sees it; yield what is told of it."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    where = console(stderr=True)
+    with Progress(*columns, console=where, disable=not where.is_terminal) as bar:
         task = bar.add_task(text, total=total)
         yield lambda done: bar.update(task, completed=done)
 

@@ -32,8 +32,6 @@ def import_(
     FILE is the file that sdss-fliswarm 0.7 is started with; it is only read. The
     inventory comes to the same fleet. What cannot be taken over is named, and then
     nothing is written; nothing is overwritten.
-
-    Example: fliswarm import fliswarm.yaml --site apo -o inventory/apo
     """
     inventory = imported(file, site, manager)
     folder = output or Path("inventory") / site.lower()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from fliswarm.commands import scope
 from fliswarm.commands.change import report_errors, telling
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SETTINGS, commands, selection
@@ -77,15 +78,26 @@ async def _registry(context: Context) -> None:
     context.call.warning(text=f"The registry does not tell of {wanted}: {problem}")
 
 
-@commands.command(name="image-begin", context_settings=SETTINGS)
+@commands.command(
+    name="image-begin", control=True, hidden=True, context_settings=SETTINGS
+)
 @click.argument("SIZE", type=click.IntRange(1, 1 << 44))
-async def image_begin(context: Context, size: int) -> None:
+@selection("nodes that it is for")
+async def image_begin(
+    context: Context,
+    size: int,
+    names: str | None,
+    category: str | None,
+    exclude: str | None,
+) -> None:
     """Makes room for a file that is to be sent, and names it."""
+    # A long way for nobody is refused before it begins.
+    context.fleet.select(names, category, exclude)
     token = await asyncio.to_thread(context.site.spool.begin, size)
     context.call.finish(token=token)
 
 
-@commands.command(name="image-load", context_settings=SETTINGS)
+@commands.command(name="image-load", changing=scope.touched, context_settings=SETTINGS)
 @click.argument("TOKEN")
 @selection("nodes to load it on")
 @click.option("--tag", "-t", help="Another name that the image is to have.")
@@ -113,7 +125,8 @@ async def image_load(
             raise UsageError(f"the archive has {len(found.images)} images: no --tag")
         tag = None if tag is None else whole(tag)
         for image in found.images:
-            call.info(archive=[image.id, *image.names])
+            called = ", ".join(image.names) or "an image without a name"
+            call.info(text=f"The archive has {called} ({image.id[7:19]}).")
         if dry_run:
             call.finish()
             return
@@ -134,7 +147,9 @@ async def image_load(
         call.finish()
 
 
-@commands.command(name="image-save", context_settings=SETTINGS)
+@commands.command(
+    name="image-save", control=True, hidden=True, context_settings=SETTINGS
+)
 @click.argument("REF")
 @selection("nodes that may have it")
 async def image_save(
@@ -171,7 +186,9 @@ async def image_save(
             await asyncio.to_thread(spool.remove, token)
 
 
-@commands.command(name="image-prune", context_settings=SETTINGS)
+@commands.command(
+    name="image-prune", changing=scope.selected, context_settings=SETTINGS
+)
 @selection("nodes to tidy up")
 @click.option("--yes", is_flag=True, help="Removes them; without, they are named.")
 async def image_prune(
@@ -193,10 +210,13 @@ async def image_prune(
             call.note(result.exit_code)
             call.error(error=str(result))
         elif not result:
+            call.outcomes[live.node.name] = "as it was"
             call.info(text=f"{live.node.name}: nothing to remove")
         elif not yes:
             for image in result:
                 call.info(text=f"{live.node.name}: {image} would be removed")
+        else:
+            call.outcomes[live.node.name] = "changed"
     if failed:
         call.fail(error="One or more nodes could not be tidied up.", failed=failed)
     else:

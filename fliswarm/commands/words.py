@@ -48,7 +48,7 @@ STEPS = {
 }
 """What is said of the beginning of a step; the others say nothing."""
 
-PULLING = re.compile(r"pulling, (\d+) % of (\d+) MiB\.")
+PULLING = re.compile(r"(?:pulling|loading), (\d+) % of (\d+) MiB\.")
 """How far a pull is, as it is said: percent, and the whole."""
 
 
@@ -105,7 +105,7 @@ def _engine(fact: Fact) -> tuple[str, str] | None:
         case facts.LocalImageTaken():
             return "w", f"{fact.reason}; using the {fact.image} that is there."
         case facts.ImageMoved(done=done, total=total) if total:
-            return "d", f"{fact.image}, {_part(done, total)}."
+            return "d", f"loading, {_part(done, total)}."
         case facts.ImageLoaded():
             how = "is loaded" if fact.new else "is there already"
             return "i", f"{fact.image} {how}."

@@ -317,7 +317,7 @@ def sites(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,

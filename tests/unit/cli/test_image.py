@@ -145,7 +145,8 @@ async def test_a_disk_without_room_refuses(
 async def test_a_selection_of_nobody_leaves_no_file(desk: Desk) -> None:
     desk.pack(IMAGE)
     done = await desk("load", str(desk.file), "-n", "gfa7")
-    assert done.exit_code == 2
+    assert isinstance(done.exception, CommandError)
+    assert done.exception.exit_code == 2
     assert desk.spooled() == []
 
 

@@ -31,6 +31,7 @@ from tests.unit.support.wait import until, wait_until
 LOOKING = {
     *("status", "talk", "simulate", "ping", "version", "help", "get_schema"),
     *("keyword", "get-command-model", "tron-reconnect", "logs", "events", "audit"),
+    *("image-list", "image-begin", "image-save"),
 }
 """Commands that change nothing of the fleet."""
 
@@ -40,6 +41,8 @@ CHANGING: Mapping[str, tuple[str, ...]] = {
     "enable": ("gfa1",),
     "disable": ("gfa1", "--reason", "it's broken"),
     "reload": (),
+    "image-load": ("no-such-file",),
+    "image-prune": ("--yes",),
     "reboot": ("-n", "gfa1", "--timeout", "0.1"),
     "lock": ("break", "--reason", "nobody is there"),
 }

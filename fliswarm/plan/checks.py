@@ -160,7 +160,7 @@ def _without_consequences(
         if found.outcome is not Outcome.GOOD:
             if root is not None:
                 roots[check.name] = root
-                found = unknown(root)
+                found = unknown(f"it stands on {root}")
             elif found.outcome is Outcome.BAD:
                 if signs.change is not None:
                     found = unknown(f"{signs.change} is under way")

@@ -615,6 +615,17 @@ CONTAINERS = (
         "0 MB are free",
     ),
     Fault(
+        "volume is full everywhere",
+        _everywhere(
+            lambda site, name: site[name].mount(
+                str(site.data), f"echo 10{name[3]} 4096 99999 100000; exit"
+            )
+        ),
+        (" data",),
+        "df -h",
+        "almost full: data",
+    ),
+    Fault(
         "volume is out of inodes",
         _mount("", "echo 9999999 4096 3 100000; exit"),
         ("gfa2 data",),

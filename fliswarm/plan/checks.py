@@ -94,9 +94,10 @@ def examine(manager: ManagerSigns, nodes: Sequence[NodeSigns]) -> list[Finding]:
         signs.node.name: {check.name: check.judge(signs, manager) for check in CHECKS}
         for signs in judged
     }
+    at_rest = [theirs[signs.node.name] for signs in judged if signs.change is None]
     for check in CHECKS:
         if check.alike:
-            _tell_once(check, ours, list(theirs.values()))
+            _tell_once(check, ours, at_rest)
     findings = [_finding(MANAGER, name, found) for name, found in ours.items()]
     for signs in nodes:
         name = signs.node.name

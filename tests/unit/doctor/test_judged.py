@@ -94,6 +94,31 @@ def test_two_nodes_that_are_off_are_no_cut_network() -> None:
     ]
 
 
+def test_nodes_that_are_started_anew_are_no_cut_network() -> None:
+    nodes = [
+        signs(n, engine_away=Away("x"), ssh_alive=False, change="reboot")
+        for n in ("gfa1", "gfa2", "gfa3")
+    ]
+    assert told(MANAGER, *nodes) == [(n.node.name, "change") for n in nodes]
+
+
+@pytest.mark.parametrize(
+    ("problem", "alive", "remedy"),
+    [
+        ("ssh://gfa1: Permission denied (publickey).", True, "fliswarm provision"),
+        ("ssh://gfa1: its host key is not the one", True, "fliswarm provision"),
+        ("cannot be reached through ssh; in the group docker?", True, "docker; id"),
+        ("tcp://gfa1:2375: does not answer", False, "iptables -S INPUT"),
+        ("tcp://gfa1:2375: something else", True, "systemctl status docker"),
+    ],
+)
+def test_an_engine_that_is_away(problem: str, alive: bool, remedy: str) -> None:
+    away = Away(problem, host_alive=alive)
+    found = the("engine", MANAGER, signs("gfa1", engine_away=away, ssh_alive=True))
+    assert found.seen == problem
+    assert remedy in found.remedy
+
+
 def test_a_camera_that_runs_without_its_engine() -> None:
     node = signs(
         "gfa1",
@@ -145,7 +170,12 @@ def test_a_folder_that_cannot_be_asked_is_not_known() -> None:
     [
         ({"space": Space(500 << 20)}, "disk", "df -h /var/lib/fliswarm/APO"),
         ({"space": Space(9 << 30, 20)}, "disk", "df -h /var/lib/fliswarm/APO"),
-        ({"lost": ["gfa1"]}, "journal", "rm /var/lib/fliswarm/APO/journal/gfa1.json"),
+        ({"lost": ["gfa1"]}, "journal", "fliswarm reconnect -n gfa1"),
+        (
+            {"lost": ["gfa1..reboot"]},
+            "journal",
+            "sudo rm /var/lib/fliswarm/APO/journal/gfa1..reboot.json",
+        ),
         ({"cut_off": ["gfa9"]}, "journal", "fliswarm remove --forget NODE"),
         (
             {"authority_ends": NOW + timedelta(days=20)},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fliswarm.model import (
@@ -127,7 +127,7 @@ def detail(found: Mapping[str, Any]) -> ContainerDetail:
     state, config = found.get("State") or {}, found.get("Config") or {}
     started = None
     with suppress(KeyError, TypeError, ValueError):
-        started = datetime.fromisoformat(state["StartedAt"])
+        started = datetime.fromisoformat(state["StartedAt"]).astimezone(UTC)
     words = (found.get("Path"), *(found.get("Args") or ()))
     return ContainerDetail(
         restarts=int(found.get("RestartCount") or 0),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,6 +23,9 @@ from fliswarm.plan.verdict import (
 
 BEGINNING = timedelta(minutes=1)
 """Time that a camera's program has until it listens."""
+
+TEMPERATURE_LIMIT = 200.0
+"""Degrees Celsius, above and below zero, beyond which a reading is none."""
 
 SIMULATED = re.compile(r"simulat|\bmock\b|\bflicamera\b.*\s-s\b", re.IGNORECASE)
 """How a container's program says that its camera is none."""
@@ -208,7 +210,7 @@ def temperature(signs: NodeSigns, _: ManagerSigns) -> Verdict:
     if not told or "temperature_ccd" not in told:
         return unknown()
     cold = told["temperature_ccd"]
-    if isinstance(cold, int | float) and math.isfinite(cold):
+    if isinstance(cold, int | float) and abs(cold) < TEMPERATURE_LIMIT:
         return good(f"{cold:.1f} °C")
     return bad(
         f"the temperature of its sensor is {cold}",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fliswarm.errors import EXIT_DONE, EXIT_FAILED, EXIT_UNREACHABLE
+from fliswarm.fleet import inside
 from fliswarm.model import ContainerDetail, ContainerSpec, Node
 from fliswarm.model.signs import (
     Away,
@@ -160,9 +161,25 @@ def test_a_camera_that_works_is_not_silent() -> None:
     assert told(MANAGER, signs("gfa1", camera=camera)) == [("gfa1", "camera")]
 
 
+@pytest.mark.parametrize("cold", [None, "cold", float("inf"), -999, 10**400])
+def test_a_temperature_that_is_none(cold: object) -> None:
+    told_by_it = {"temperature_ccd": cold}
+    camera = CameraSigns(up=True, ended="done", told=told_by_it)
+    assert told(MANAGER, signs("gfa1", camera=camera)) == [("gfa1", "temperature")]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    ["", "end", "place x 0 1 2\nend", "place ² ² ²\nend", "usb\nplace 0\nend"],
+)
+def test_what_a_container_prints_may_be_anything(printed: str) -> None:
+    seen = inside.read(printed, ["/data"])
+    assert seen is None or (seen.root.space is None and not seen.devices)
+
+
 def test_a_folder_that_cannot_be_asked_is_not_known() -> None:
-    inside = Inside(Place("/"), (Place("/data"),))
-    assert told(MANAGER, signs("gfa1", inside=inside)) == []
+    seen = Inside(Place("/"), (Place("/data"),))
+    assert told(MANAGER, signs("gfa1", inside=seen)) == []
 
 
 @pytest.mark.parametrize(

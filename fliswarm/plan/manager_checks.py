@@ -65,10 +65,11 @@ def disk(signs: ManagerSigns) -> Verdict:
 def journal(signs: ManagerSigns) -> Verdict:
     """Whether the notes of changes can be read, and are of nodes that there are."""
     if signs.lost:
+        files = " ".join(f"{signs.state_folder}/journal/{n}.json" for n in signs.lost)
         return bad(
             f"the notes of changes of {', '.join(signs.lost)} cannot be read",
             "What was cut off there is not undone.",
-            "; ".join(_written_anew(name, signs) for name in signs.lost),
+            f"fliswarm reconnect -n {','.join(signs.lost)}; then sudo rm {files}",
         )
     if signs.cut_off:
         return bad(
@@ -78,16 +79,6 @@ def journal(signs: ManagerSigns) -> Verdict:
             "fliswarm remove --left; or fliswarm remove --forget NODE",
         )
     return good()
-
-
-def _written_anew(note: str, signs: ManagerSigns) -> str:
-    """Return what takes the place of a note, or takes it away.
-
-    That of a reboot is beside the node's own, with more behind its name.
-    """
-    if ".." not in note:
-        return f"fliswarm reconnect -n {note}"
-    return f"sudo rm {signs.state_folder}/journal/{note}.json; {RESTART}"
 
 
 def left(signs: ManagerSigns) -> Verdict:

@@ -733,7 +733,7 @@ MANAGER = (
         "ping_timeout",
     ),
     Fault("notes cannot be written", _state_is_a_file, (" state",), "df -h"),
-    Fault("note is rubbish", _note_is_rubbish, (" journal",), "reconnect -n gfa2"),
+    Fault("note is rubbish", _note_is_rubbish, (" journal",), "sudo rm"),
     Fault("node is gone", _node_goes, (" left",), "fliswarm remove --left", "gfa3"),
     Fault(
         "change was cut off",

@@ -134,7 +134,7 @@ UNSUPPORTED = {
 def engine(signs: NodeSigns, manager: ManagerSigns) -> Verdict:
     """Whether the engine answers."""
     node, away = signs.node, signs.engine_away
-    if signs.engine is not None:
+    if signs.engine is not None and signs.engine_problem is None:
         return good(signs.engine.version)
     if away is None and signs.engine_problem is None:
         return unknown()

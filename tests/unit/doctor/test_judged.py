@@ -200,7 +200,7 @@ def test_a_folder_that_cannot_be_asked_is_not_known() -> None:
                 "registry": RegistrySigns(certificate_ends=NOW + timedelta(days=3)),
             },
             "registry certificate",
-            "fliswarm provision --tags registry",
+            "fliswarm provision",
         ),
         (
             {

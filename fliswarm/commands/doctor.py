@@ -47,7 +47,9 @@ def _code(found: Finding) -> str:
 def _values(found: Finding) -> list[str]:
     place = found.node or "manager"
     words = (found.seen, found.meaning, found.remedy)
-    return [place, found.check, found.outcome.value, *words]
+    # What others said may be of several lines.
+    lines = (" ".join(text.split()) for text in words)
+    return [place, found.check, found.outcome.value, *lines]
 
 
 def _summary(findings: list[Finding], nodes: int) -> str:

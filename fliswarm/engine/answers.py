@@ -175,7 +175,7 @@ def detail(found: Mapping[str, Any]) -> ContainerDetail:
     state, config = found.get("State") or {}, found.get("Config") or {}
     started = None
     with suppress(KeyError, TypeError, ValueError):
-        started = datetime.fromisoformat(state["StartedAt"])
+        started = datetime.fromisoformat(state["StartedAt"]).astimezone(UTC)
     words = (found.get("Path"), *(found.get("Args") or ()))
     return ContainerDetail(
         restarts=int(found.get("RestartCount") or 0),

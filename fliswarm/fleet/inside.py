@@ -83,7 +83,7 @@ def read(printed: str, volumes: Sequence[str]) -> Inside | None:
     said = {
         int(line[1]): line[2:]
         for line in lines
-        if line[0] == "place" and line[1:] and line[1].isdigit()
+        if line[0] == "place" and line[1:] and line[1].isdecimal()
     }
     places = [
         _place(path, said.get(number, []))
@@ -94,7 +94,7 @@ def read(printed: str, volumes: Sequence[str]) -> Inside | None:
 
 
 def _place(path: str, said: Sequence[str]) -> Place:
-    if not said or not said[0].isdigit() or int(said[0]) in LACKING:
+    if not said or not said[0].isdecimal() or int(said[0]) in LACKING:
         return Place(path)
     code, text = int(said[0]), said[1] if said[1:] else ""
     if code in KILLED:

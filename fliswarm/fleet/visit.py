@@ -183,6 +183,10 @@ class Visit:
         engine = self._world.engine
         try:
             self._note(observed=await engine.observe(self._signs.wanted))
+        except EngineError as error:
+            self._note(engine_problem=error.problem)
+            return
+        try:
             found = current(self._signs)
             if found is None:
                 return

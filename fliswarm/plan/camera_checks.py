@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,6 +23,9 @@ from fliswarm.plan.verdict import (
 
 BEGINNING = timedelta(minutes=1)
 """Time that a camera's program has until it listens."""
+
+TEMPERATURE_LIMIT = 200.0
+"""Degrees Celsius, above and below zero, beyond which a reading is none."""
 
 SIMULATED = re.compile(r"simulat|\bmock\b|\bflicamera\b.*\s-s\b", re.IGNORECASE)
 """How a container's program says that its camera is none."""
@@ -72,16 +74,19 @@ def data(signs: NodeSigns, _: ManagerSigns) -> Verdict:
     """Whether there is room for images."""
     if signs.inside is None:
         return unknown()
-    full = [
-        f"{volume.name} ({place.path}): {why}"
+    full = {
+        f"{volume.name} ({place.path})": why
         for volume, place in _places(signs, signs.inside)
         if place.space is not None and (why := too_full(place.space, DATA_SPACE))
-    ]
+    }
     if not full:
         return good()
-    seen, meaning = "; ".join(full), "The next exposures find no room for their images."
+    seen = "; ".join(f"{volume}: {why}" for volume, why in full.items())
+    meaning = "The next exposures find no room for their images."
     ask = "df -h " + " ".join(volume.target for volume in signs.wanted.volumes)
-    return bad(seen, meaning, on(signs.node, ask), shared=bad(seen, meaning, ask))
+    # Nodes that look one after the other see the same disk a little fuller.
+    shared = bad(f"almost full: {', '.join(full)}", meaning, ask)
+    return bad(seen, meaning, on(signs.node, ask), shared=shared)
 
 
 def disk(signs: NodeSigns, _: ManagerSigns) -> Verdict:
@@ -113,8 +118,10 @@ def usb(signs: NodeSigns, _: ManagerSigns) -> Verdict:
     kind, inside, node = simulated(signs), signs.inside, signs.node
     if kind is True:
         return good("the camera is simulated")
-    if kind is None or inside is None or not inside.bus:
+    if kind is None and signs.detail is not None:
         return unknown("the program does not say whether it needs a device")
+    if kind is None or inside is None or not inside.bus:
+        return unknown()
     devices = inside.devices
     if not devices:
         return bad(
@@ -203,7 +210,7 @@ def temperature(signs: NodeSigns, _: ManagerSigns) -> Verdict:
     if not told or "temperature_ccd" not in told:
         return unknown()
     cold = told["temperature_ccd"]
-    if isinstance(cold, int | float) and math.isfinite(cold):
+    if isinstance(cold, int | float) and abs(cold) < TEMPERATURE_LIMIT:
         return good(f"{cold:.1f} °C")
     return bad(
         f"the temperature of its sensor is {cold}",

@@ -94,9 +94,10 @@ def examine(manager: ManagerSigns, nodes: Sequence[NodeSigns]) -> list[Finding]:
         signs.node.name: {check.name: check.judge(signs, manager) for check in CHECKS}
         for signs in judged
     }
+    at_rest = [theirs[signs.node.name] for signs in judged if signs.change is None]
     for check in CHECKS:
         if check.alike:
-            _tell_once(check, ours, list(theirs.values()))
+            _tell_once(check, ours, at_rest)
     findings = [_finding(MANAGER, name, found) for name, found in ours.items()]
     for signs in nodes:
         name = signs.node.name
@@ -160,7 +161,7 @@ def _without_consequences(
         if found.outcome is not Outcome.GOOD:
             if root is not None:
                 roots[check.name] = root
-                found = unknown(root)
+                found = unknown(f"it stands on {root}")
             elif found.outcome is Outcome.BAD:
                 if signs.change is not None:
                     found = unknown(f"{signs.change} is under way")

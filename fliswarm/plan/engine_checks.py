@@ -88,6 +88,11 @@ CAUSES = (
         f"systemctl status docker; id; {DOCKER_LOG}",
     ),
     _Cause(
+        "Permission denied",
+        "The computer does not let the controller log in.",
+        "",
+    ),
+    _Cause(
         "host key",
         "The computer is another one than that which the controller knows.",
         "",
@@ -104,6 +109,12 @@ CAUSES = (
     ),
 )
 """From what tells most to what tells least."""
+
+UNCLEAR = _Cause(
+    "",
+    "The computer is there, and its engine does not do as it should.",
+    f"systemctl status docker; {DOCKER_LOG}",
+)
 
 FIREWALLED = _Cause(
     "",
@@ -123,7 +134,7 @@ UNSUPPORTED = {
 def engine(signs: NodeSigns, manager: ManagerSigns) -> Verdict:
     """Whether the engine answers."""
     node, away = signs.node, signs.engine_away
-    if signs.engine is not None:
+    if signs.engine is not None and signs.engine_problem is None:
         return good(signs.engine.version)
     if away is None and signs.engine_problem is None:
         return unknown()
@@ -133,7 +144,8 @@ def engine(signs: NodeSigns, manager: ManagerSigns) -> Verdict:
         return unknown("the controller's own certificate does not serve")
     cause = next((cause for cause in CAUSES if cause.part in problem), None)
     if cause is None:
-        cause = FIREWALLED
+        alive = away is None or away.host_alive
+        cause = UNCLEAR if alive else FIREWALLED
     remedy = on(node, cause.command) if cause.command else provision(node)
     return bad(problem, cause.meaning, remedy, away=True)
 
@@ -173,7 +185,8 @@ def api(signs: NodeSigns, _: ManagerSigns) -> Verdict:
     return bad(
         f"Docker {signs.engine.version} speaks API {spoken}",
         "It is older than Docker 20.10, the oldest with which fliswarm is tried.",
-        on(signs.node, "sudo apt-get update && sudo apt-get install docker.io"),
+        on(signs.node, "sudo apt-get update && sudo apt-get install docker.io")
+        + " (or docker-ce)",
     )
 
 

@@ -142,7 +142,7 @@ def registry_certificate(signs: ManagerSigns) -> Verdict:
         return good("none is needed")
     what, ends = f"the certificate of {signs.registry_name}", signs.registry
     assert ends.certificate_ends is not None
-    remedy = "fliswarm provision --tags registry"
+    remedy = "fliswarm provision"
     return certificate(what, ends.certificate_ends, signs.now, remedy)
 
 

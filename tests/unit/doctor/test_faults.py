@@ -20,6 +20,7 @@ from fliswarm.plan.checks import exit_code, faults
 from tests.unit.support.camera import RawCamera, busy, line, obedient, silent
 from tests.unit.support.certificates import Authority
 from tests.unit.support.clinic import NAMES, YEAR, Clinic, clinic
+from tests.unit.support.engine import Answer
 from tests.unit.support.wait import until
 
 Break = Callable[[Clinic], object | Awaitable[object]]
@@ -142,6 +143,14 @@ def _silent(node: Node, port: int) -> Node:
     return replace(node, engine=f"tcp://127.0.0.1:{port}", port=port, ssh_port=port)
 
 
+def _engine_is_broken(site: Clinic) -> None:
+    def instead(_: str, path: str) -> Answer | None:
+        broken = {"message": "layer does not exist"}
+        return (500, broken) if path == "containers/json" else None
+
+    site["gfa2"].engine.instead = instead
+
+
 async def _computer_is_off(site: Clinic) -> None:
     def change(fleet: Fleet) -> Fleet:
         off = _silent(fleet.nodes["gfa2"], site.void.port)
@@ -198,7 +207,10 @@ def _container_is_removed(site: Clinic) -> None:
 
 
 def _container_is_somebody_else_s(site: Clinic) -> None:
-    site["gfa2"].engine.containers[site["gfa2"].container]["Labels"] = {}
+    engine = site["gfa2"].engine
+    del engine.containers[site["gfa2"].container]
+    engine.images["theirs"] = Image("sha256:theirs")
+    engine._create("flicamera-gfa2", {"Image": "theirs"})
 
 
 def _left_over(site: Clinic) -> None:
@@ -340,6 +352,14 @@ COMPUTERS = (
         ("gfa2 engine",),
         "ss -ltnp",
         "no Docker Engine's",
+        AWAY,
+    ),
+    Fault(
+        "engine is broken",
+        _engine_is_broken,
+        ("gfa2 engine",),
+        "systemctl status docker",
+        "layer does not exist",
         AWAY,
     ),
     Fault(
@@ -614,6 +634,17 @@ CONTAINERS = (
         ("gfa2 data",),
         "df -h",
         "0 MB are free",
+    ),
+    Fault(
+        "volume is full everywhere",
+        _everywhere(
+            lambda site, name: site[name].mount(
+                str(site.data), f"echo 10{name[3]} 4096 99999 100000; exit"
+            )
+        ),
+        (" data",),
+        "df -h",
+        "almost full: data",
     ),
     Fault(
         "volume is out of inodes",

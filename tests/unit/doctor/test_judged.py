@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fliswarm.errors import EXIT_DONE, EXIT_FAILED, EXIT_UNREACHABLE
+from fliswarm.fleet import inside
 from fliswarm.model import ContainerDetail, ContainerSpec, Node
 from fliswarm.model.signs import (
     Away,
@@ -94,6 +95,31 @@ def test_two_nodes_that_are_off_are_no_cut_network() -> None:
     ]
 
 
+def test_nodes_that_are_started_anew_are_no_cut_network() -> None:
+    nodes = [
+        signs(n, engine_away=Away("x"), ssh_alive=False, change="reboot")
+        for n in ("gfa1", "gfa2", "gfa3")
+    ]
+    assert told(MANAGER, *nodes) == [(n.node.name, "change") for n in nodes]
+
+
+@pytest.mark.parametrize(
+    ("problem", "alive", "remedy"),
+    [
+        ("ssh://gfa1: Permission denied (publickey).", True, "fliswarm provision"),
+        ("ssh://gfa1: its host key is not the one", True, "fliswarm provision"),
+        ("cannot be reached through ssh; in the group docker?", True, "docker; id"),
+        ("tcp://gfa1:2375: does not answer", False, "iptables -S INPUT"),
+        ("tcp://gfa1:2375: something else", True, "systemctl status docker"),
+    ],
+)
+def test_an_engine_that_is_away(problem: str, alive: bool, remedy: str) -> None:
+    away = Away(problem, host_alive=alive)
+    found = the("engine", MANAGER, signs("gfa1", engine_away=away, ssh_alive=True))
+    assert found.seen == problem
+    assert remedy in found.remedy
+
+
 def test_a_camera_that_runs_without_its_engine() -> None:
     node = signs(
         "gfa1",
@@ -135,9 +161,25 @@ def test_a_camera_that_works_is_not_silent() -> None:
     assert told(MANAGER, signs("gfa1", camera=camera)) == [("gfa1", "camera")]
 
 
+@pytest.mark.parametrize("cold", [None, "cold", float("inf"), -999, 10**400])
+def test_a_temperature_that_is_none(cold: object) -> None:
+    told_by_it = {"temperature_ccd": cold}
+    camera = CameraSigns(up=True, ended="done", told=told_by_it)
+    assert told(MANAGER, signs("gfa1", camera=camera)) == [("gfa1", "temperature")]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    ["", "end", "place x 0 1 2\nend", "place ² ² ²\nend", "usb\nplace 0\nend"],
+)
+def test_what_a_container_prints_may_be_anything(printed: str) -> None:
+    seen = inside.read(printed, ["/data"])
+    assert seen is None or (seen.root.space is None and not seen.devices)
+
+
 def test_a_folder_that_cannot_be_asked_is_not_known() -> None:
-    inside = Inside(Place("/"), (Place("/data"),))
-    assert told(MANAGER, signs("gfa1", inside=inside)) == []
+    seen = Inside(Place("/"), (Place("/data"),))
+    assert told(MANAGER, signs("gfa1", inside=seen)) == []
 
 
 @pytest.mark.parametrize(
@@ -145,7 +187,7 @@ def test_a_folder_that_cannot_be_asked_is_not_known() -> None:
     [
         ({"space": Space(500 << 20)}, "disk", "df -h /var/lib/fliswarm/APO"),
         ({"space": Space(9 << 30, 20)}, "disk", "df -h /var/lib/fliswarm/APO"),
-        ({"lost": ["gfa1"]}, "journal", "rm /var/lib/fliswarm/APO/journal/gfa1.json"),
+        ({"lost": ["gfa1"]}, "journal", "sudo rm"),
         ({"cut_off": ["gfa9"]}, "journal", "fliswarm remove --forget NODE"),
         (
             {"authority_ends": NOW + timedelta(days=20)},
@@ -158,7 +200,7 @@ def test_a_folder_that_cannot_be_asked_is_not_known() -> None:
                 "registry": RegistrySigns(certificate_ends=NOW + timedelta(days=3)),
             },
             "registry certificate",
-            "fliswarm provision --tags registry",
+            "fliswarm provision",
         ),
         (
             {

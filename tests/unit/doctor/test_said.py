@@ -83,7 +83,7 @@ async def test_what_is_said_of_faults(tmp_path: Path) -> None:
         # What a fault explains is not known, and says so.
         (link,) = (r for r in wrong if (r["node"], r["check"]) == ("gfa2", "usb"))
         assert link["outcome"] == "unknown"
-        assert link["meaning"] == "Not known: container."
+        assert link["meaning"] == "Not known: it stands on container."
         await site["gfa1"].stop_engine()
         assert (await fliswarm(host)).code == EXIT_UNREACHABLE
         assert (await fliswarm(host, "-x", "gfa1")).code == EXIT_FAILED

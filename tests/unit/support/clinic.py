@@ -40,6 +40,9 @@ NAMES = ("gfa1", "gfa2", "gfa3")
 TIMES = Times(whole=40, engine=30, answer=8, dial=4, link=3)
 """A machine that is busy takes its time to be healthy."""
 
+AT_ONCE = 4
+"""Nodes that are launched at once: each real one has a computer of its own."""
+
 YEAR = timedelta(days=365)
 
 REAL = "umask 0002 && exec python3 -m flicamera actor start --debug"
@@ -293,8 +296,11 @@ class Clinic:
         self.service = Service(self.load, DockerEngines(), self._reach, self.state)
         self.fleet: LiveFleet = self.service._fleet
         self.fleet.start()
-        results = await self.fleet.apply(self.fleet.select(), lambda _: None)
-        assert not [str(r.error) for r in results if r.error is not None]
+        nodes = self.fleet.select()
+        for first in range(0, len(nodes), AT_ONCE):
+            some = nodes[first : first + AT_ONCE]
+            results = await self.fleet.apply(some, lambda _: None)
+            assert not [str(r.error) for r in results if r.error is not None]
         for one in self.computers.values():
             one.inspected()
         await until(

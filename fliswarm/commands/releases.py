@@ -21,6 +21,9 @@ from fliswarm.model.imagename import short
 from fliswarm.model.release import Known, Release
 from fliswarm.plan.rollout import full_name, goal, grouped, made, named, turns
 
+IMAGE = ("image", "image_id", "image_digest")
+"""The fields of a difference that an update is about."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -170,7 +173,7 @@ async def _go(
             _say_way(context, order, way, given=done)
             return
         if done:
-            call.finish(text=f"Nothing to do: {_have(way.targets)}.")
+            call.finish(text=f"Nothing to do: {_have(context, way)}.")
             return
         rolling = Rolling(fleet, order, telling(call))
         failed = report_errors(call, await rolling.pull(way))
@@ -226,13 +229,14 @@ def _say_way(context: Context, order: Order, way: Way, *, given: bool) -> None:
         for name in turn:
             had, gets = way.seen.has.get(name), way.targets[name]
             before = "what it has" if had is None else _release(had)
-            what = ", ".join(map(str, way.plans[name].differences))
             who = "canary" if number == 1 else f"turn {number}"
-            call.info(text=f"{name}: {who}, {before} -> {_release(gets)} ({what})")
+            others = [d for d in way.plans[name].differences if d.field not in IMAGE]
+            more = f" ({', '.join(map(str, others))})" if others else ""
+            call.info(text=f"{name}: {who}, {before} -> {_release(gets)}{more}")
     if given:
-        call.finish(text=f"Nothing to do: {_have(way.targets)}.")
+        call.finish(text=f"Nothing to do: {_have(context, way)}.")
     elif not todo:
-        call.finish(text=f"No container would be replaced: {_have(way.targets)}.")
+        call.finish(text=f"No container would be replaced: {_have(context, way)}.")
     else:
         call.finish()
 
@@ -241,8 +245,11 @@ def _release(release: Release) -> str:
     return f"release {release.number} ({release.image}, {short(release.digest)})"
 
 
-def _have(targets: Mapping[str, Release]) -> str:
-    groups = grouped({name: _release(r) for name, r in targets.items()})
+def _have(context: Context, way: Way) -> str:
+    """Return which release the nodes have that could be reached."""
+    reached = set(context.fleet.enabled) - set(way.seen.off)
+    here = {n: _release(r) for n, r in way.targets.items() if n in reached}
+    groups = grouped(here)
     return "; ".join(f"{what} for {named(names)}" for what, names in groups.items())
 
 
@@ -251,7 +258,7 @@ async def _say_end(context: Context, order: Order, way: Way, outcome: Outcome) -
     call, verb = context.call, order.verb
     await _say_who_has_what(context)
     if not outcome.failed:
-        call.finish(text=f"The {verb} is done: {_have(way.targets)}.")
+        call.finish(text=f"The {verb} is done: {_have(context, way)}.")
         return
     for name, error in {**outcome.failed, **outcome.stuck}.items():
         call.note(error.exit_code)

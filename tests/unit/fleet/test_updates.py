@@ -72,15 +72,20 @@ async def test_a_reconnect_keeps_the_release(tmp_path: Path) -> None:
         assert (site.touched(), site.has) == ([], everywhere("two"))
         assert (await site.give("reconnect --force -n gfa2")).code == ":"
         assert (site.touched(), site.has) == (["gfa2"], everywhere("two"))
-        # So does one after the next start.
+        # So does one after the next start, whether there is a registry or not.
         await site.fleet.close()
         site.start()
+        site.forget()
+        for computer in site.computers.values():
+            computer.registry.clear()
         assert (await site.give("reconnect --force -n gfa2")).code == ":"
         assert site.has == everywhere("two")
+        calls = site.computer("gfa2").calls
+        assert not [call for call in calls if call.startswith(("pull", "digest"))]
 
 
 async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         canary = site.computer("gfa1")
         canary.silent.add(TWO.id)
 
@@ -89,6 +94,7 @@ async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
                 canary.daemon.logs[found.id] = [Printed(*line) for line in LAST]
 
         canary.on_call = says
+        (former,) = canary.running
         site.publish(TWO)
         done = await site.give(f"update {QUICK}")
         assert (done.code, done.exit_code) == ("f", 1)
@@ -98,6 +104,7 @@ async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
         assert "The update stopped at gfa1; back to what they had: gfa1" in done.text
         assert "not touched: gfa2, gfa3, gfa4" in done.text
         assert (site.touched(), site.has) == (["gfa1"], everywhere("one"))
+        assert [found.id for found in canary.running] == [former.id]
         # It is over: nothing of it is wanted, nor to be taken back.
         said = await site.give("status --detail")
         assert "stopped" not in said.text
@@ -108,7 +115,7 @@ async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
 
 
 async def test_an_image_that_answers_as_another_camera(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         site.computer("gfa1").strangers[TWO.id] = "gfa9"
         site.publish(TWO)
         done = await site.give(f"update {QUICK}")
@@ -206,7 +213,7 @@ async def test_a_node_dies_between_stop_and_start(tmp_path: Path) -> None:
 
 
 async def test_all_go_back(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         site.computer("gfa4").silent.add(TWO.id)
         site.publish(TWO)
         done = await site.give(f"update {QUICK} --max-parallel 2 --all")
@@ -217,7 +224,7 @@ async def test_all_go_back(tmp_path: Path) -> None:
 
 
 async def test_a_turn_goes_back_and_is_gone_on_with(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         site.computer("gfa3").silent.add(TWO.id)
         site.publish(TWO)
         done = await site.give(f"update {QUICK} --max-parallel 2")
@@ -256,7 +263,7 @@ async def test_a_node_that_was_off_follows(tmp_path: Path) -> None:
 
 
 async def test_one_that_does_not_come_up_when_it_follows(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         late = site.computer("gfa2")
         late.up = False
         late.silent.add(TWO.id)
@@ -496,7 +503,7 @@ async def test_a_node_that_had_nothing_keeps_what_does_not_come_up(
     tmp_path: Path,
 ) -> None:
     """It is there to be looked at; there is nothing to go back to."""
-    async with releasing(tmp_path, 2, answer=2) as site:
+    async with releasing(tmp_path, 2, answer=4) as site:
         assert (await site.give("remove -n gfa1")).code == ":"
         site.computer("gfa1").silent.add(TWO.id)
         site.publish(TWO)

@@ -204,7 +204,9 @@ class Rolling:
     async def _apply(self, nodes: Sequence[LiveNode]) -> list[ApplyResult]:
         """Make nodes as wanted, on the terms of the order."""
         order = self._order
-        return await self._fleet.apply(nodes, self._tell_caller, order.by)
+        return await self._fleet.apply(
+            nodes, self._tell_caller, order.by, terms=order.terms
+        )
 
     def _world(self, live: LiveNode, release: Release) -> World:
         """Return what acts on a node for a release."""

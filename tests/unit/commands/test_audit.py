@@ -41,6 +41,8 @@ CHANGING: Mapping[str, tuple[str, ...]] = {
     "disable": ("gfa1", "--reason", "it's broken"),
     "reload": (),
     "reboot": ("-n", "gfa1", "--timeout", "0.1"),
+    "update": ("--canary", "nobody"),
+    "rollback": ("1",),
     "lock": ("break", "--reason", "nobody is there"),
 }
 """Those that do, each with words that it takes."""

@@ -12,6 +12,7 @@ import pytest
 from fliswarm.errors import BusyError, EngineUnreachableError
 from fliswarm.model import Image, Printed
 from fliswarm.model.facts import Followed, Judged
+from tests.unit.support.camera import RawCamera
 from tests.unit.support.live import Computer
 from tests.unit.support.releasing import ONE, THREE, TWO, releasing
 from tests.unit.support.wait import until
@@ -422,6 +423,8 @@ async def test_one_s_own_image_and_canary(tmp_path: Path) -> None:
         wrong = await site.give("update --image :next --canary gfa9")
         assert (wrong.code, wrong.exit_code) == ("f", 2)
         assert site.touched() == []
+        calls = [c for pc in site.computers.values() for c in pc.calls]
+        assert not [call for call in calls if call.startswith("pull")]
         done = await site.give(f"update --image :next --canary gfa3 {QUICK}")
         assert (done.code, site.has) == (":", everywhere("two"))
         judged = [fact.node for fact in site.facts if isinstance(fact, Judged)]
@@ -442,7 +445,10 @@ async def test_a_reconnect_beside_an_update(tmp_path: Path) -> None:
         site.computer("gfa1").silent.add(TWO.id)
         update = asyncio.create_task(site.give(f"update {QUICK}"))
         await begun.wait()
-        assert (await site.give("reconnect --force -n gfa4")).code == ":"
+        refused = await site.give("reconnect --force -n gfa4")
+        assert (refused.code, refused.exit_code) == ("f", BusyError.exit_code)
+        nodes = site.fleet.select("gfa4")
+        await site.fleet.apply(nodes, lambda _: None, "a test", force=True)
         assert site.has["gfa4"] == "one"
         site.computer("gfa1").silent.clear()
         assert (await update).code == ":"
@@ -486,7 +492,8 @@ async def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         said = await site.give("status")
         assert "What was noted of releases cannot be read" in said.text
         assert (await site.give(f"update {QUICK}")).code == ":"
-        assert "cannot be read" not in (await site.give("status")).text
+        said = await site.give("status")
+        assert "What was noted of releases" not in said.text
 
 
 async def test_no_engine_answers(tmp_path: Path) -> None:
@@ -527,3 +534,27 @@ async def test_a_way_back_that_nobody_knows(tmp_path: Path) -> None:
         assert (said.code, said.exit_code) == ("f", 2)
         assert "it is not known what these nodes had before" in said.text
         assert site.has == everywhere("two", 2)
+
+
+async def test_a_camera_that_exposes(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        camera = site.computer("gfa2").camera
+        answers = camera.answer
+
+        def answer(camera: RawCamera, number: int, body: str) -> None:
+            if not body.startswith("expose"):
+                answers(camera, number, body)
+
+        camera.answer = answer
+        exposure = asyncio.create_task(site.give("talk -n gfa2 -- expose 100"))
+        await until(lambda: camera.asked("expose 100"), "gfa2 exposes")
+        site.publish(TWO)
+        for words in ("update --dry-run", f"update {QUICK}"):
+            refused = await site.give(words)
+            assert (refused.code, refused.exit_code) == ("f", BusyError.exit_code)
+            assert "--wait SECONDS waits for its end" in refused.text
+        assert (site.touched(), site.has) == ([], everywhere("one", 2))
+        camera.answer = answers
+        done = await site.give(f"update {QUICK} --now")
+        assert (done.code, site.has) == (":", everywhere("two", 2))
+        await exposure

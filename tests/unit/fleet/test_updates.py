@@ -11,7 +11,7 @@ import pytest
 
 from fliswarm.errors import BusyError, EngineUnreachableError
 from fliswarm.model import Image, Printed
-from fliswarm.model.facts import Followed, Judged
+from fliswarm.model.facts import Followed, Follows, Judged
 from tests.unit.support.camera import RawCamera
 from tests.unit.support.live import Computer
 from tests.unit.support.releasing import ONE, THREE, TWO, releasing
@@ -261,6 +261,34 @@ async def test_a_node_that_was_off_follows(tmp_path: Path) -> None:
         await until(lambda: any(isinstance(f, Followed) for f in site.facts))
         await until(lambda: not site.fleet.releases.known.behind)
         assert "gfa2: " not in (await site.give("status --detail")).text
+        rows = await site.service._dispatcher._site.record.rows(last=1)
+        begun = [(r.beginning.who, r.beginning.verb, r.beginning.nodes) for r in rows]
+        assert begun == [("release 2", "reconnect", ["gfa2"])]
+
+
+async def test_one_that_exposes_follows_later(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        site.computer("gfa2").up = False
+        site.publish(TWO)
+        await site.give(f"update {QUICK}")
+        exposing = site.computer("gfa2").camera
+        answers = exposing.answer
+
+        def answer(camera: RawCamera, number: int, body: str) -> None:
+            if not body.startswith("expose"):
+                answers(camera, number, body)
+
+        exposing.answer = answer
+        exposure = asyncio.create_task(site.give("talk -n gfa2 -- expose 100"))
+        await until(lambda: exposing.asked("expose 100"), "gfa2 exposes")
+        site.computer("gfa2").up = True
+        await until(lambda: any(isinstance(f, Follows) for f in site.facts), "tried")
+        await until(lambda: site.fleet.releases.known.behind == {"gfa2": ""})
+        assert site.has["gfa2"] == "one"
+        exposing.hang_up()
+        await exposure
+        await until(lambda: site.has == everywhere("two", 2), "gfa2 follows")
+        assert len([f for f in site.facts if isinstance(f, Follows)]) == 1
 
 
 async def test_one_that_does_not_come_up_when_it_follows(tmp_path: Path) -> None:

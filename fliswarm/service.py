@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fliswarm import __version__, notify
 from fliswarm.change.world import Patience
+from fliswarm.commands.bring import by_command
 from fliswarm.commands.call import RELAYED, Sink
 from fliswarm.commands.context import Site
 from fliswarm.commands.dispatch import Dispatcher
@@ -104,6 +105,7 @@ class Service:
                 spool=self._spool,
             )
         )
+        self._fleet.following.bring = by_command(self._dispatcher)
         self.actor = ActorServer(self._dispatcher, __version__, actor.commands)
         self._fleet.news.listen(self._hear)
         self._control = ControlServer(self._dispatcher, actor.name, spool=self._spool)

@@ -7,12 +7,18 @@ from collections.abc import Collection
 from fliswarm.change.world import World
 from fliswarm.errors import ImageUnavailableError
 from fliswarm.model import Observation, PullProgress, facts
+from fliswarm.model.imagename import digest_of
 from fliswarm.plan.difference import Plan, ReplaceContainer, StartContainer, plan
 
 
 async def pull(world: World, change: str = "reconnect") -> None:
-    """Bring the wanted image to the node; tell when its own copy has to do."""
+    """Bring the wanted image to the node; tell when its own copy has to do.
+
+    One that is wanted by its digest and is there is that one: no registry is asked.
+    """
     name, image, tell = world.node.name, world.wanted.image, world.tell
+    if digest_of(image) and (await world.engine.observe(world.wanted)).image:
+        return
 
     def progressed(so_far: PullProgress) -> None:
         done, total = so_far.done_bytes, so_far.total_bytes

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
+from fliswarm.commands import scope
 from fliswarm.commands.change import report_errors, telling
 from fliswarm.commands.context import Context
 from fliswarm.commands.drift import who_has_what
-from fliswarm.commands.group import SETTINGS, commands, selection
+from fliswarm.commands.group import SETTINGS, commands, selection, terms
 from fliswarm.errors import EngineUnreachableError
 from fliswarm.fleet import survey
 from fliswarm.fleet.node import LiveNode
@@ -19,7 +20,10 @@ from fliswarm.fleet.survey import Seen, Way
 from fliswarm.model.facts import now
 from fliswarm.model.imagename import short
 from fliswarm.model.release import Known, Release
-from fliswarm.plan.rollout import full_name, goal, grouped, made, named, turns
+from fliswarm.plan.rollout import Turns, full_name, goal, grouped, made, named, turns
+
+IMAGE = ("image", "image_id", "image_digest")
+"""The fields of a difference that an update is about."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +59,7 @@ def _options(what: str) -> Callable[[F], F]:
             is_flag=True,
             help="A failure takes all nodes back, not those of its turn alone.",
         ),
+        terms,
         click.option("--dry-run", is_flag=True, help="Only says what would be done."),
     )
 
@@ -66,7 +71,7 @@ def _options(what: str) -> Callable[[F], F]:
     return decorate
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(changing=scope.selected, context_settings=SETTINGS)
 @click.option(
     "--image",
     help="The image, or :TAG of the configuration's. Default: the configuration's.",
@@ -99,12 +104,12 @@ async def update(
         who = context.call.who
         known, release = made(seen.known, wanted, digest, configured, who, at)
         targets = {live.node.name: release for live in every}
-        return await survey.way(fleet, seen, targets), known
+        return await survey.way(fleet, seen, targets, how["terms"]), known
 
     await _go(context, _order(context, "update", how), prepared, dry_run=dry_run)
 
 
-@commands.command(context_settings=SETTINGS)
+@commands.command(changing=scope.selected, context_settings=SETTINGS)
 @click.argument("RELEASE", type=int, required=False)
 @_options("nodes to take back")
 async def rollback(
@@ -127,7 +132,7 @@ async def rollback(
         targets = goal(fleet.releases.known, release, asked)
         seen = await _looked(context, nodes)
         left = [name for name in asked if name not in targets]
-        return await survey.way(fleet, seen, targets, left), seen.known
+        return await survey.way(fleet, seen, targets, how["terms"], left), seen.known
 
     await _go(context, _order(context, "rollback", how), prepared, dry_run=dry_run)
 
@@ -143,6 +148,7 @@ def _order(context: Context, verb: str, how: Mapping[str, Any]) -> Order:
         monitor=how["monitor"],
         everything=how["everything"],
         expose=how["expose"],
+        terms=how["terms"],
     )
 
 
@@ -164,13 +170,15 @@ async def _go(
     call, fleet = context.call, context.fleet
     with fleet.releases.carrying(order.verb):
         way, known = await prepared()
+        todo = [live.node.name for live in way.todo]
+        groups = turns(todo, order.canary, order.at_once, way.targets)
         _say_who_is_not_touched(context, way)
         done = _is_given(context, way)
         if dry_run:
-            _say_way(context, order, way, given=done)
+            _say_way(context, way, groups, given=done)
             return
         if done:
-            call.finish(text=f"Nothing to do: {_have(way.targets)}.")
+            call.finish(text=f"Nothing to do: {_have(context, way)}.")
             return
         rolling = Rolling(fleet, order, telling(call))
         failed = report_errors(call, await rolling.pull(way))
@@ -217,22 +225,21 @@ def _say_who_is_not_touched(context: Context, way: Way) -> None:
         call.warning(text=f"{name}: what it had before is not known; left out.")
 
 
-def _say_way(context: Context, order: Order, way: Way, *, given: bool) -> None:
+def _say_way(context: Context, way: Way, groups: Turns, *, given: bool) -> None:
     """Say what would be done."""
     call = context.call
-    todo = [live.node.name for live in way.todo]
-    groups = turns(todo, order.canary, order.at_once, way.targets)
     for number, turn in enumerate(groups, 1):
         for name in turn:
             had, gets = way.seen.has.get(name), way.targets[name]
             before = "what it has" if had is None else _release(had)
-            what = ", ".join(map(str, way.plans[name].differences))
             who = "canary" if number == 1 else f"turn {number}"
-            call.info(text=f"{name}: {who}, {before} -> {_release(gets)} ({what})")
+            others = [d for d in way.plans[name].differences if d.field not in IMAGE]
+            more = f" ({', '.join(map(str, others))})" if others else ""
+            call.info(text=f"{name}: {who}, {before} -> {_release(gets)}{more}")
     if given:
-        call.finish(text=f"Nothing to do: {_have(way.targets)}.")
-    elif not todo:
-        call.finish(text=f"No container would be replaced: {_have(way.targets)}.")
+        call.finish(text=f"Nothing to do: {_have(context, way)}.")
+    elif not groups:
+        call.finish(text=f"No container would be replaced: {_have(context, way)}.")
     else:
         call.finish()
 
@@ -241,8 +248,11 @@ def _release(release: Release) -> str:
     return f"release {release.number} ({release.image}, {short(release.digest)})"
 
 
-def _have(targets: Mapping[str, Release]) -> str:
-    groups = grouped({name: _release(r) for name, r in targets.items()})
+def _have(context: Context, way: Way) -> str:
+    """Return which release the nodes have that could be reached."""
+    reached = set(context.fleet.enabled) - set(way.seen.off)
+    here = {n: _release(r) for n, r in way.targets.items() if n in reached}
+    groups = grouped(here)
     return "; ".join(f"{what} for {named(names)}" for what, names in groups.items())
 
 
@@ -251,7 +261,7 @@ async def _say_end(context: Context, order: Order, way: Way, outcome: Outcome) -
     call, verb = context.call, order.verb
     await _say_who_has_what(context)
     if not outcome.failed:
-        call.finish(text=f"The {verb} is done: {_have(way.targets)}.")
+        call.finish(text=f"The {verb} is done: {_have(context, way)}.")
         return
     for name, error in {**outcome.failed, **outcome.stuck}.items():
         call.note(error.exit_code)

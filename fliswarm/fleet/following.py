@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from fliswarm.change.carry import problem
@@ -26,6 +27,18 @@ from fliswarm.model.facts import Fact, Tell
 from fliswarm.model.release import Release
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """How an attempt ended; ``again`` is whether it says nothing of the release."""
+
+    problem: str | None = None
+    again: bool = False
+
+
+Bring = Callable[[str, str], Awaitable[Brought]]
+"""Makes a node as wanted, by its name; the second word is by whom."""
 
 
 class Follower(Protocol):
@@ -70,6 +83,12 @@ class Following:
         The fleet.
     patience
         Its ``look`` and ``settle`` bound the pauses between two attempts.
+
+    Attributes
+    ----------
+    bring
+        How a node is made as wanted. Whoever takes commands sets it to what does that
+        as a command.
     """
 
     def __init__(self, fleet: Follower, patience: Patience) -> None:
@@ -77,6 +96,7 @@ class Following:
         self._patience = patience
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closed = False
+        self.bring: Bring = self._apply
         fleet.news.listen(self._hear)
 
     def start(self) -> None:
@@ -143,20 +163,29 @@ class Following:
         if not told:
             fleet.news.tell(facts.Follows(node=name, release=number))
         by = "configuration" if number is None else f"release {number}"
-        (result,) = await fleet.apply([live], lambda _: None, by)
-        if not _tried(result.error):
+        brought = await self.bring(name, by)
+        if brought.again:
             return True
-        why = None if result.error is None else problem(result.error)
-        await releases.behind(name, why)
-        fleet.news.tell(facts.Followed(node=name, release=number, problem=why))
+        await releases.behind(name, brought.problem)
+        fleet.news.tell(
+            facts.Followed(node=name, release=number, problem=brought.problem)
+        )
         return None
+
+    async def _apply(self, name: str, by: str) -> Brought:
+        """Make a node as wanted where nobody takes commands."""
+        nodes = [live for live in self._fleet.nodes if live.node.name == name]
+        for result in await self._fleet.apply(nodes, lambda _: None, by):
+            if result.error is not None:
+                return Brought(problem(result.error), again=not _tried(result.error))
+        return Brought()
 
 
 def _same(has: Release | None, wanted: Release | None) -> bool:
     return has is not None and wanted is not None and has.pinned == wanted.pinned
 
 
-def _tried(error: FliswarmError | None) -> bool:
+def _tried(error: FliswarmError) -> bool:
     """Return whether an attempt says something of the release, not of the moment."""
     refused = isinstance(error, EngineError | CameraError)
-    return error is None or (refused and not isinstance(error, EngineUnreachableError))
+    return refused and not isinstance(error, EngineUnreachableError)

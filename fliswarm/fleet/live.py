@@ -85,7 +85,7 @@ class LiveFleet:
         self._settling = Settling(self.journal, self._entered, self.news.tell, patience)
         self._turns = Turns(self.journal)
         self._parting = Parting(self.journal, patience)
-        self._following = Following(self, patience)
+        self.following = Following(self, patience)
         self.locks = Locks(self.news.tell)
 
     def start(self) -> None:
@@ -93,7 +93,7 @@ class LiveFleet:
         for name in self.enabled:
             self._nodes[name].link.start()
         self._settling.start()
-        self._following.start()
+        self.following.start()
         for leaving in self.leavings:
             node = leaving.node
             self.news.tell(facts.LeftBehind(node=node.name, engine=node.engine))
@@ -102,7 +102,7 @@ class LiveFleet:
         """Give back all connections; the cameras keep running."""
         await self._settling.close()
         self._parting.close()
-        await self._following.close()
+        await self.following.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     async def reload(self, desired: Fleet) -> list[str]:
@@ -200,7 +200,7 @@ class LiveFleet:
 
     def follow(self) -> None:
         """Begin to bring nodes that are behind to their releases; see `Following`."""
-        self._following.start()
+        self.following.start()
 
     # What
 

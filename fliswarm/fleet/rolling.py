@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from fliswarm.change import images
+from fliswarm.change.carry import problem
 from fliswarm.change.prepare import pull
 from fliswarm.change.world import World
-from fliswarm.errors import EngineUnreachableError, FliswarmError
+from fliswarm.errors import CameraError, EngineUnreachableError, FliswarmError
 from fliswarm.fleet.fan import ApplyResult, change, fan
 from fliswarm.fleet.judge import judge
 from fliswarm.fleet.live import LiveFleet
@@ -202,7 +204,9 @@ class Rolling:
     async def _apply(self, nodes: Sequence[LiveNode]) -> list[ApplyResult]:
         """Make nodes as wanted, on the terms of the order."""
         order = self._order
-        return await self._fleet.apply(nodes, self._tell_caller, order.by)
+        return await self._fleet.apply(
+            nodes, self._tell_caller, order.by, terms=order.terms
+        )
 
     def _world(self, live: LiveNode, release: Release) -> World:
         """Return what acts on a node for a release."""
@@ -222,12 +226,13 @@ class Rolling:
         nodes = [live for live in way.todo if live.node.name in names]
         had = {n: known.release(rollout.before.get(n)) for n in names}
         releases = {n: release for n, release in had.items() if release is not None}
+        going = [live for live in nodes if live.node.name in releases]
         with self._releases.trying(releases):
-            results = await self._apply([n for n in nodes if n.node.name in releases])
+            results = await self._given_back(going, releases)
         stuck = {r.node: r.error for r in results if r.error is not None}
         for result in results:
             number = releases[result.node].number
-            why = None if result.error is None else str(result.error)
+            why = None if result.error is None else problem(result.error)
             self._tell(facts.WentBack(node=result.node, release=number, problem=why))
             if isinstance(result.error, EngineUnreachableError):
                 await self._releases.behind(result.node, "")
@@ -235,14 +240,43 @@ class Rolling:
         for name in names:
             if name not in releases:
                 self._tell(facts.WentBack(node=name, release=None))
-        problem = "; ".join(map(str, failed.values()))
+        why = "; ".join(map(str, failed.values()))
         outcome = f"failed at {turns.named(list(failed))}"
         await self._releases.note(
             lambda now: _marked(turns.gone_back(now), rollout, outcome)
         )
-        self._tell(facts.RolloutEnded(node="", verb=rollout.verb, problem=problem))
+        self._tell(facts.RolloutEnded(node="", verb=rollout.verb, problem=why))
         again = tuple(n for n in names if n in releases and n not in stuck)
         return Outcome(failed, again, stuck)
+
+    async def _given_back(
+        self, nodes: Sequence[LiveNode], releases: Mapping[str, Release]
+    ) -> list[ApplyResult]:
+        """Give nodes what they had; wait for the cameras of those that have it again.
+
+        What ran before runs again where its replacement failed.
+        """
+        seen = await self._fleet.status(nodes, detail=True)
+        have = {
+            status.node.name
+            for status in seen
+            if status.container is not None
+            and self._releases.has(status) == releases[status.node.name]
+        }
+
+        async def await_camera(live: LiveNode) -> bool:
+            world = self._world(live, releases[live.node.name])
+            silent = await world.silence(world.patience.answer)
+            if silent is not None:
+                raise CameraError(live.node.name, f"its camera is not back: {silent}")
+            return False
+
+        again = [live for live in nodes if live.node.name in have]
+        others = [live for live in nodes if live.node.name not in have]
+        waited, applied = await asyncio.gather(
+            change(again, await_camera), self._apply(others)
+        )
+        return [*waited, *applied]
 
 
 def _marked(known: Known, rollout: Rollout, outcome: str) -> Known:

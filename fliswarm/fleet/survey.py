@@ -16,6 +16,7 @@ from fliswarm.fleet.live import LiveFleet
 from fliswarm.fleet.node import LiveNode
 from fliswarm.model.facts import now
 from fliswarm.model.release import Known, Release
+from fliswarm.model.terms import Terms
 from fliswarm.plan import rollout
 from fliswarm.plan.difference import Plan
 
@@ -116,6 +117,7 @@ async def way(
     fleet: LiveFleet,
     seen: Seen,
     targets: Mapping[str, Release],
+    terms: Terms,
     left: Sequence[str] = (),
 ) -> Way:
     """Return what it takes to bring nodes to releases.
@@ -130,7 +132,7 @@ async def way(
     def one(live: LiveNode) -> Awaitable[Plan]:
         node = live.node
         wanted = replace(fleet.desired.container(node), image=targets[node.name].pinned)
-        return live.plan(wanted, fleet.desired.neighbours(node))
+        return live.plan(wanted, fleet.desired.neighbours(node), terms=terms)
 
     found = await fan(going, one)
     plans, gone = {}, dict(seen.off)

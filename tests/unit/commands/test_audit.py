@@ -44,6 +44,8 @@ CHANGING: Mapping[str, tuple[str, ...]] = {
     "image-load": ("no-such-file",),
     "image-prune": ("--yes",),
     "reboot": ("-n", "gfa1", "--timeout", "0.1"),
+    "update": ("--canary", "nobody"),
+    "rollback": ("1",),
     "lock": ("break", "--reason", "nobody is there"),
 }
 """Those that do, each with words that it takes."""

@@ -11,7 +11,8 @@ import pytest
 
 from fliswarm.errors import BusyError, EngineUnreachableError
 from fliswarm.model import Image, Printed
-from fliswarm.model.facts import Followed, Judged
+from fliswarm.model.facts import Followed, Follows, Judged
+from tests.unit.support.camera import RawCamera
 from tests.unit.support.live import Computer
 from tests.unit.support.releasing import ONE, THREE, TWO, releasing
 from tests.unit.support.wait import until
@@ -72,15 +73,20 @@ async def test_a_reconnect_keeps_the_release(tmp_path: Path) -> None:
         assert (site.touched(), site.has) == ([], everywhere("two"))
         assert (await site.give("reconnect --force -n gfa2")).code == ":"
         assert (site.touched(), site.has) == (["gfa2"], everywhere("two"))
-        # So does one after the next start.
+        # So does one after the next start, whether there is a registry or not.
         await site.fleet.close()
         site.start()
+        site.forget()
+        for computer in site.computers.values():
+            computer.registry.clear()
         assert (await site.give("reconnect --force -n gfa2")).code == ":"
         assert site.has == everywhere("two")
+        calls = site.computer("gfa2").calls
+        assert not [call for call in calls if call.startswith(("pull", "digest"))]
 
 
 async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         canary = site.computer("gfa1")
         canary.silent.add(TWO.id)
 
@@ -89,6 +95,7 @@ async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
                 canary.daemon.logs[found.id] = [Printed(*line) for line in LAST]
 
         canary.on_call = says
+        (former,) = canary.running
         site.publish(TWO)
         done = await site.give(f"update {QUICK}")
         assert (done.code, done.exit_code) == ("f", 1)
@@ -98,6 +105,7 @@ async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
         assert "The update stopped at gfa1; back to what they had: gfa1" in done.text
         assert "not touched: gfa2, gfa3, gfa4" in done.text
         assert (site.touched(), site.has) == (["gfa1"], everywhere("one"))
+        assert [found.id for found in canary.running] == [former.id]
         # It is over: nothing of it is wanted, nor to be taken back.
         said = await site.give("status --detail")
         assert "stopped" not in said.text
@@ -108,7 +116,7 @@ async def test_a_silent_image_is_taken_back(tmp_path: Path) -> None:
 
 
 async def test_an_image_that_answers_as_another_camera(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         site.computer("gfa1").strangers[TWO.id] = "gfa9"
         site.publish(TWO)
         done = await site.give(f"update {QUICK}")
@@ -206,7 +214,7 @@ async def test_a_node_dies_between_stop_and_start(tmp_path: Path) -> None:
 
 
 async def test_all_go_back(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         site.computer("gfa4").silent.add(TWO.id)
         site.publish(TWO)
         done = await site.give(f"update {QUICK} --max-parallel 2 --all")
@@ -217,7 +225,7 @@ async def test_all_go_back(tmp_path: Path) -> None:
 
 
 async def test_a_turn_goes_back_and_is_gone_on_with(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         site.computer("gfa3").silent.add(TWO.id)
         site.publish(TWO)
         done = await site.give(f"update {QUICK} --max-parallel 2")
@@ -253,10 +261,38 @@ async def test_a_node_that_was_off_follows(tmp_path: Path) -> None:
         await until(lambda: any(isinstance(f, Followed) for f in site.facts))
         await until(lambda: not site.fleet.releases.known.behind)
         assert "gfa2: " not in (await site.give("status --detail")).text
+        rows = await site.service._dispatcher._site.record.rows(last=1)
+        begun = [(r.beginning.who, r.beginning.verb, r.beginning.nodes) for r in rows]
+        assert begun == [("release 2", "reconnect", ["gfa2"])]
+
+
+async def test_one_that_exposes_follows_later(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        site.computer("gfa2").up = False
+        site.publish(TWO)
+        await site.give(f"update {QUICK}")
+        exposing = site.computer("gfa2").camera
+        answers = exposing.answer
+
+        def answer(camera: RawCamera, number: int, body: str) -> None:
+            if not body.startswith("expose"):
+                answers(camera, number, body)
+
+        exposing.answer = answer
+        exposure = asyncio.create_task(site.give("talk -n gfa2 -- expose 100"))
+        await until(lambda: exposing.asked("expose 100"), "gfa2 exposes")
+        site.computer("gfa2").up = True
+        await until(lambda: any(isinstance(f, Follows) for f in site.facts), "tried")
+        await until(lambda: site.fleet.releases.known.behind == {"gfa2": ""})
+        assert site.has["gfa2"] == "one"
+        exposing.hang_up()
+        await exposure
+        await until(lambda: site.has == everywhere("two", 2), "gfa2 follows")
+        assert len([f for f in site.facts if isinstance(f, Follows)]) == 1
 
 
 async def test_one_that_does_not_come_up_when_it_follows(tmp_path: Path) -> None:
-    async with releasing(tmp_path, answer=2) as site:
+    async with releasing(tmp_path, answer=4) as site:
         late = site.computer("gfa2")
         late.up = False
         late.silent.add(TWO.id)
@@ -415,6 +451,8 @@ async def test_one_s_own_image_and_canary(tmp_path: Path) -> None:
         wrong = await site.give("update --image :next --canary gfa9")
         assert (wrong.code, wrong.exit_code) == ("f", 2)
         assert site.touched() == []
+        calls = [c for pc in site.computers.values() for c in pc.calls]
+        assert not [call for call in calls if call.startswith("pull")]
         done = await site.give(f"update --image :next --canary gfa3 {QUICK}")
         assert (done.code, site.has) == (":", everywhere("two"))
         judged = [fact.node for fact in site.facts if isinstance(fact, Judged)]
@@ -435,7 +473,10 @@ async def test_a_reconnect_beside_an_update(tmp_path: Path) -> None:
         site.computer("gfa1").silent.add(TWO.id)
         update = asyncio.create_task(site.give(f"update {QUICK}"))
         await begun.wait()
-        assert (await site.give("reconnect --force -n gfa4")).code == ":"
+        refused = await site.give("reconnect --force -n gfa4")
+        assert (refused.code, refused.exit_code) == ("f", BusyError.exit_code)
+        nodes = site.fleet.select("gfa4")
+        await site.fleet.apply(nodes, lambda _: None, "a test", force=True)
         assert site.has["gfa4"] == "one"
         site.computer("gfa1").silent.clear()
         assert (await update).code == ":"
@@ -479,7 +520,8 @@ async def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         said = await site.give("status")
         assert "What was noted of releases cannot be read" in said.text
         assert (await site.give(f"update {QUICK}")).code == ":"
-        assert "cannot be read" not in (await site.give("status")).text
+        said = await site.give("status")
+        assert "What was noted of releases" not in said.text
 
 
 async def test_no_engine_answers(tmp_path: Path) -> None:
@@ -496,7 +538,7 @@ async def test_a_node_that_had_nothing_keeps_what_does_not_come_up(
     tmp_path: Path,
 ) -> None:
     """It is there to be looked at; there is nothing to go back to."""
-    async with releasing(tmp_path, 2, answer=2) as site:
+    async with releasing(tmp_path, 2, answer=4) as site:
         assert (await site.give("remove -n gfa1")).code == ":"
         site.computer("gfa1").silent.add(TWO.id)
         site.publish(TWO)
@@ -520,3 +562,27 @@ async def test_a_way_back_that_nobody_knows(tmp_path: Path) -> None:
         assert (said.code, said.exit_code) == ("f", 2)
         assert "it is not known what these nodes had before" in said.text
         assert site.has == everywhere("two", 2)
+
+
+async def test_a_camera_that_exposes(tmp_path: Path) -> None:
+    async with releasing(tmp_path, 2) as site:
+        camera = site.computer("gfa2").camera
+        answers = camera.answer
+
+        def answer(camera: RawCamera, number: int, body: str) -> None:
+            if not body.startswith("expose"):
+                answers(camera, number, body)
+
+        camera.answer = answer
+        exposure = asyncio.create_task(site.give("talk -n gfa2 -- expose 100"))
+        await until(lambda: camera.asked("expose 100"), "gfa2 exposes")
+        site.publish(TWO)
+        for words in ("update --dry-run", f"update {QUICK}"):
+            refused = await site.give(words)
+            assert (refused.code, refused.exit_code) == ("f", BusyError.exit_code)
+            assert "--wait SECONDS waits for its end" in refused.text
+        assert (site.touched(), site.has) == ([], everywhere("one", 2))
+        camera.answer = answers
+        done = await site.give(f"update {QUICK} --now")
+        assert (done.code, site.has) == (":", everywhere("two", 2))
+        await exposure

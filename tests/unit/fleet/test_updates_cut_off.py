@@ -46,7 +46,7 @@ class Moments:
         fleet.journal.begin = beginning  # type: ignore[method-assign]
         # One that is killed begins nothing more.
         fleet._settling.start = lambda: None  # type: ignore[method-assign]
-        fleet._following.start = lambda: None  # type: ignore[method-assign]
+        fleet.following.start = lambda: None  # type: ignore[method-assign]
 
     def _call(self, call: str) -> None:
         if call.startswith(DEEDS):

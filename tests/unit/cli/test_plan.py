@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from tests.unit.support.wholesite import whole_site
 
 
@@ -24,8 +26,15 @@ async def test_a_node_is_added_by_one_line(tmp_path: Path) -> None:
         assert counted in said.out, said.out
         assert "looking at the hosts" in said.err
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        done = await site.fliswarm("apply", str(file))
+        done = await site.fliswarm("apply", str(file), "--json")
         assert done.code == 0, done.out + done.err
+        ended = [line for line in done.lines if line.get("kind") == "outcome"]
+        assert {line["name"]: line["outcome"] for line in ended} == {
+            "hub": "changed",
+            "gfa1": "as it was",
+            "gfa2": "as it was",
+            "gfa3": "added",
+        }
         assert site.names(3) == {"flicamera-gfa3": "running"}
         assert [site.ids(number) for number in (1, 2)] == before
         with site.untouched():
@@ -36,8 +45,12 @@ async def test_a_node_is_added_by_one_line(tmp_path: Path) -> None:
             assert nothing.code == 0, nothing.out + nothing.err
 
 
-async def test_a_node_is_removed_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["tcp", "ssh"])
+async def test_a_node_is_removed_and_nothing_else(
+    tmp_path: Path, transport: str
+) -> None:
     async with whole_site(tmp_path) as site:
+        site.vars["fliswarm_docker_transport"] = transport
         await site.up()
         before = site.ids(1)
         del site.nodes["gfa2"]
@@ -109,3 +122,27 @@ async def test_what_cannot_be_looked_at_is_trouble(tmp_path: Path) -> None:
         assert "is no plan" in wrong.err
         # What is written wrong is no change that is pending.
         assert (await site.fliswarm("plan", "--nonsense")).code == 1
+
+
+async def test_what_fails_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
+    async with whole_site(tmp_path) as site:
+        await site.up()
+        before = [site.ids(number) for number in (1, 2)]
+        # Its host refuses what a dry run could not foresee.
+        refusal = "lookup('ansible.builtin.file', '/nowhere')"
+        late = f"{{{{ 'x' if ansible_check_mode else {refusal} }}}}"
+        site.nodes["gfa3"] = {"ansible_host": site.address(3), "host_has": late}
+        site.nodes["gfa1"]["fliswarm_environment"] = {"TOKEN": "SECRET"}
+        site.nodes["gfa2"]["fliswarm_category"] = "fvc"
+        done = await site.fliswarm("apply", "--yes")
+        assert done.code == 5, done.out + done.err
+        lines = done.out.splitlines()
+        assert "node gfa1 changed" in lines
+        assert "node gfa2 changed" in lines
+        assert "node gfa3 failed: not done: its host was not provisioned" in lines
+        assert any(line.startswith("host gfa3 failed: ") for line in lines)
+        assert site.names(3) == {}
+        assert site.ids(1) != before[0]
+        assert site.ids(2) == before[1]
+        said = done.out + done.err + str(list(tmp_path.glob("*.json")))
+        assert "SECRET" not in said

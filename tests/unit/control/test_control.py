@@ -17,6 +17,7 @@ from fliswarm.errors import (
     ConfigError,
     ControlError,
     FliswarmError,
+    NotInstalledError,
     NotRunningError,
 )
 from fliswarm.faces.connection import LINE_LIMIT
@@ -205,6 +206,15 @@ def test_the_other_computer_is_not_reached(tmp_path: Path) -> None:
     with (
         SshControl([ssh, "manager"]) as control,
         pytest.raises(ControlError, match=r"^manager: No route to host$"),
+    ):
+        list(control.command(["ping"]))
+
+
+def test_no_program_on_the_other_computer(tmp_path: Path) -> None:
+    ssh = fake_ssh(tmp_path, "echo 'sh: 1: fliswarm: not found' >&2; exit 127")
+    with (
+        SshControl([ssh, "manager"]) as control,
+        pytest.raises(NotInstalledError, match=r"^manager: sh: 1: fliswarm: not found"),
     ):
         list(control.command(["ping"]))
 

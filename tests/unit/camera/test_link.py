@@ -352,3 +352,28 @@ async def test_a_camera_that_does_not_read_is_not_fed_for_ever() -> None:
         reading.set()
     await ended.wait()
     server.close()
+
+
+async def test_who_is_a_camera_that_has_a_name() -> None:
+    """Whatever holds the port counts when it says that it is this camera."""
+    said = [line(1, ":", "gfa9"), b"rubbish\n", b'{"header": {}}\n']
+
+    def answer(camera: RawCamera, number: int, _: str) -> None:
+        camera.send(said[0] if said else line(number, ":", "gfa1"))
+
+    camera = await RawCamera(answer).start()
+    link = CameraLink("gfa1", "127.0.0.1", camera.port, actor="gfa1", heartbeat=0.02)
+    link.start()
+    problem = "what answers there says that it is gfa9"
+    await until(lambda: link.stranger == problem, "a stranger")
+    assert (link.up, link.problem) == (False, problem)
+    for _ in range(2):
+        asked = len(camera.received)
+        del said[0]
+        await until(lambda asked=asked: len(camera.received) > asked + 2)  # type: ignore[misc]
+        assert not link.up
+    del said[0]
+    await until(lambda: link.up, "the camera")
+    assert link.stranger is None
+    await link.close()
+    await camera.close()

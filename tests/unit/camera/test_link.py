@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from fliswarm.camera import CameraLink, Outcome, Reply
+from fliswarm.camera.link import COMPLAINT_PAUSE
 from fliswarm.errors import CameraError
 from fliswarm.net.link import LINE_LIMIT
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
@@ -377,3 +378,20 @@ async def test_who_is_a_camera_that_has_a_name() -> None:
     assert link.stranger is None
     await link.close()
     await camera.close()
+
+
+async def test_a_flood_of_rubbish_is_told_once_in_a_while(camera: RawCamera) -> None:
+    async with linked(camera.port) as (link, heard):
+        await link.wait_up()
+        await until(lambda: camera.connections)
+        camera.send(b"x\n" * 5)
+        await until(lambda: link._unsaid == 4, "the others are counted")
+        assert heard.problems == ["not understood from the camera: 'x'"]
+        link._complained -= COMPLAINT_PAUSE
+        camera.send(b"y\n")
+        await until(lambda: len(heard.problems) == 2)
+        assert heard.problems[1].endswith("'y' (and 4 lines before)")
+        link._complained -= COMPLAINT_PAUSE
+        camera.send(b"z\n")
+        await until(lambda: len(heard.problems) == 3)
+        assert heard.problems[2].endswith("'z'")

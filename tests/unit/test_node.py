@@ -142,9 +142,46 @@ async def test_nothing_stops_before_the_image_is_there(bench: Bench) -> None:
 
 
 async def test_a_registry_that_is_down_is_no_hindrance(bench: Bench) -> None:
+    text = f"gfa1: its registry does not answer; using the {IMAGE} that is there."
+    local = ("w", {"text": text})
     await bench.apply()
+    pulling = ("d", {"text": "gfa1: pulling, 100 % of 0 MiB."})
+    assert pulling in bench.told
+    assert local not in bench.told
     bench.engine.registry_up = False
     assert await bench.apply(force=True) is True
+    assert bench.told.count(local) == 1
+
+
+async def test_a_plan_asks_the_registry_and_pulls_nothing(bench: Bench) -> None:
+    await bench.apply()
+    done = len(bench.acts)
+    assert (await bench.live.plan(bench.wanted)).empty
+    bench.engine.registry[IMAGE] = Image("sha256:two", "sha256:digest-two")
+    plan = await bench.live.plan(bench.wanted)
+    assert [d.field for d in plan.differences] == ["image_digest"]
+    # The camera is asked only when nothing else replaces it.
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    plan = await bench.live.plan(bench.wanted)
+    assert [d.field for d in plan.differences] == ["image_digest"]
+    assert bench.acts[done:] == [f"digest {IMAGE}"] * 3
+
+
+async def test_a_plan_without_a_registry_takes_the_image_that_is_there(
+    bench: Bench,
+) -> None:
+    bench.engine.registry_up = False
+    with pytest.raises(ImageUnavailableError, match="its registry does not answer"):
+        await bench.live.plan(bench.wanted)
+    bench.engine.registry_up = True
+    await bench.apply()
+    bench.engine.registry_up = False
+    bench.told.clear()
+    assert (await bench.live.plan(bench.wanted, tell=bench.tell)).empty
+    ((code, keywords),) = bench.told
+    assert code == "w"
+    assert str(keywords["text"]).endswith(f"; using the {IMAGE} that is there.")
 
 
 async def test_a_newer_image_replaces_the_container(bench: Bench) -> None:
@@ -325,6 +362,19 @@ async def test_what_is_at_rest_need_not_be_stopped(bench: Bench, state: str) -> 
     await in_state(bench, state)
     assert await bench.apply(force=True) is True
     assert "stop 5" not in bench.acts
+
+
+@pytest.mark.parametrize("state", ["created", "exited", "dead"])
+async def test_what_was_at_rest_is_not_started(bench: Bench, state: str) -> None:
+    """Somebody stopped it; its successor stays, to be looked at."""
+    before = await in_state(bench, state)
+    assert isinstance(bench.camera, RawCamera)
+    bench.camera.answer = silent
+    with pytest.raises(FliswarmError, match="the camera did not answer in 2 s"):
+        await bench.apply(replace(bench.wanted, user="5"))
+    seen = (await bench.engine.observe(bench.wanted)).containers
+    states = {container.id == before: container.state for container in seen}
+    assert states == {True: state, False: "running"}
 
 
 @pytest.mark.parametrize("state", ["running", "restarting", "paused"])

@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,7 +16,7 @@ from fliswarm.faces.connection import LINE_LIMIT
 from tests.unit.support.camera import GoodCamera, RawCamera, busy, line
 from tests.unit.support.client import Client
 from tests.unit.support.observatory import Observatory, observatory
-from tests.unit.support.site import IMAGE, free_port
+from tests.unit.support.site import IMAGE, fleet, free_port
 from tests.unit.support.wait import until
 
 
@@ -110,6 +111,24 @@ async def test_how_far_a_pull_is_reaches_who_asked(tmp_path: Path) -> None:
         await other.command("6 ping")
         assert not any("pulling" in line for line in other.seen)
         await other.close()
+
+
+async def test_a_node_that_was_never_enabled_is_connected_when_it_is(
+    tmp_path: Path,
+) -> None:
+    async with raw("gfa1", "gfa2") as cameras:
+        ports = {name: camera.port for name, camera in cameras.items()}
+        running = Observatory(replace(fleet(ports), enabled=("gfa1",)))
+        task = asyncio.create_task(running.service.run(tmp_path / "c.sock"))
+        await until(lambda: cameras["gfa1"].connections, "the enabled one")
+        client = await Client.connect(running.port)
+        assert cameras["gfa2"].connections == 0
+        assert await client.command("5 enable gfa2") == ["> ", ": "]
+        await until(lambda: cameras["gfa2"].connections, "the other one")
+        await client.close()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def test_why_an_engine_is_away_is_told(empty: Observatory) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from fliswarm.camera import CameraLink, Outcome, Reply
+from fliswarm.camera.link import COMPLAINT_PAUSE
 from fliswarm.errors import CameraError
 from fliswarm.net.link import LINE_LIMIT
 from tests.unit.support.camera import GoodCamera, RawCamera, line, silent
@@ -352,3 +353,45 @@ async def test_a_camera_that_does_not_read_is_not_fed_for_ever() -> None:
         reading.set()
     await ended.wait()
     server.close()
+
+
+async def test_who_is_a_camera_that_has_a_name() -> None:
+    """Whatever holds the port counts when it says that it is this camera."""
+    said = [line(1, ":", "gfa9"), b"rubbish\n", b'{"header": {}}\n']
+
+    def answer(camera: RawCamera, number: int, _: str) -> None:
+        camera.send(said[0] if said else line(number, ":", "gfa1"))
+
+    camera = await RawCamera(answer).start()
+    link = CameraLink("gfa1", "127.0.0.1", camera.port, actor="gfa1", heartbeat=0.02)
+    link.start()
+    problem = "what answers there says that it is gfa9"
+    await until(lambda: link.stranger == problem, "a stranger")
+    assert (link.up, link.problem) == (False, problem)
+    for _ in range(2):
+        asked = len(camera.received)
+        del said[0]
+        await until(lambda asked=asked: len(camera.received) > asked + 2)  # type: ignore[misc]
+        assert not link.up
+    del said[0]
+    await until(lambda: link.up, "the camera")
+    assert link.stranger is None
+    await link.close()
+    await camera.close()
+
+
+async def test_a_flood_of_rubbish_is_told_once_in_a_while(camera: RawCamera) -> None:
+    async with linked(camera.port) as (link, heard):
+        await link.wait_up()
+        await until(lambda: camera.connections)
+        camera.send(b"x\n" * 5)
+        await until(lambda: link._unsaid == 4, "the others are counted")
+        assert heard.problems == ["not understood from the camera: 'x'"]
+        link._complained -= COMPLAINT_PAUSE
+        camera.send(b"y\n")
+        await until(lambda: len(heard.problems) == 2)
+        assert heard.problems[1].endswith("'y' (and 4 lines before)")
+        link._complained -= COMPLAINT_PAUSE
+        camera.send(b"z\n")
+        await until(lambda: len(heard.problems) == 3)
+        assert heard.problems[2].endswith("'z'")

@@ -80,7 +80,12 @@ def test_what_was_seen_stays_when_nobody_can_look() -> None:
     assert state.looked == 1
     assert state.status is not None
     assert state.status.found == THERE
-    assert after(seen(alive=False)).looked is None
+    never = after(seen(alive=False))
+    assert never.looked is None
+    assert never.status is not None
+    gone = after(seen(alive=True, found=THERE), seen(alive=True))
+    assert gone.status is not None
+    assert gone.status.found is None
     again = after(seen(alive=True), seen(alive=True))
     assert (again.looked, again.engine.since) == (2, 1)
 
@@ -118,6 +123,15 @@ async def test_the_board_keeps_nodes_apart() -> None:
     board.forget("gfa1")
     board.forget("gfa1")
     assert board.state("gfa1") == State()
+    board.hear(UNFINISHED)
+    board.hear(CameraUp(node="gfa1"))
+    board.hear(seen(alive=True))
+    board.forget("gfa1", camera=False)
+    kept = board.state("gfa1")
+    assert (kept.unfinished, kept.camera.good) == ((UNFINISHED,), True)
+    assert (kept.engine, kept.status) == (Known(), None)
+    board.forget("gfa1")
+    assert board.state("gfa1") == State(unfinished=(UNFINISHED,))
 
 
 def test_news_are_told_in_order_to_all_who_listen() -> None:

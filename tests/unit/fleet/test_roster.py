@@ -97,6 +97,12 @@ def test_those_that_were_never_enabled_are_not_met(tmp_path: Path) -> None:
     assert first.met == ["gfa1", "gfa3"]
     first.disable("gfa3", "ann", "")
     assert first.met == ["gfa1", "gfa3"]
+    # A new configuration enables one more, and has another no more.
+    later = fleet({"gfa2": 2, "gfa3": 3})
+    first.follow(replace(later, enabled=("gfa2",)))
+    assert first.met == ["gfa2", "gfa3"]
+    first.follow(replace(DESIRED, enabled=()))
+    assert first.met == ["gfa2", "gfa3"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"gfa1": 3}', '{"gfa1": {"x": 1}}'])

@@ -18,13 +18,14 @@ MANAGER := FLISWARM_HOST=ssh://manager FLISWARM_SSH_COMMAND="$(SSH)"
 # A test that fails is run once more, which is told at the end: docs/decisions/0023-tests-that-fail-once.md.
 AGAIN := --reruns 1 --rerun-show-tracebacks
 
-.PHONY: help demo demo-down test lint unit behaviour molecule collection lab integration bench mutants
+.PHONY: help demo demo-down test short lint unit behaviour molecule collection lab integration bench mutants
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       build an observatory on this machine and take a picture with it"
 	@echo "make demo-down  take it away again"
 	@echo "make test       run all checks and all tests"
+	@echo "make short      run the checks, the quick tests and one scenario; with another PAIR"
 	@echo "make lint       run the checks alone"
 	@echo "make unit       run the quick tests alone"
 	@echo "make behaviour  run the whole controller against faults, and beside sdss-fliswarm 0.7"
@@ -47,6 +48,9 @@ demo-down: $(VENV)/installed
 # Some parts beside each other: tests/parts.py.
 test: $(VENV)/tested
 	$(BIN)/python -m tests.parts $(MAKE)
+
+short: $(VENV)/tested
+	$(BIN)/python -m tests.parts --short $(MAKE) SCENARIO=docker_engine
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check

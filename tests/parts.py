@@ -1,4 +1,6 @@
-"""Run the parts of ``make test``: ``python -m tests.parts MAKE``.
+"""Run the parts of ``make test`` or, with ``--short``, of ``make short``.
+
+``python -m tests.parts [--short] MAKE [VARIABLE=VALUE ..]``
 
 Each part is a target of the Makefile. Its lines are printed as they come, after the
 part's name; what each part took, and what failed once, is told at the end.
@@ -23,6 +25,9 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("molecule",),
 )
 """Parts of a stage run beside each other, the stages one after the other."""
+
+SHORT: tuple[tuple[str, ...], ...] = (("lint", "lab"), ("unit",), ("molecule",))
+"""What tells whether another pair of Python and ansible-core does as well."""
 
 MODEST = frozenset({"collection"})
 """Parts that leave the processor to the one beside them."""
@@ -84,14 +89,14 @@ def summary(parts: list[Part], seconds: float) -> str:
     return "\n".join(lines)
 
 
-async def main(make: list[str]) -> bool:
+async def main(make: list[str], wanted: tuple[tuple[str, ...], ...] = STAGES) -> bool:
     """Run all parts, and return whether all passed.
 
     What fails in the first stage ends it: without the lab there is nothing to run, and
     what the checks find is mended before anything else.
     """
     began = time.monotonic()
-    stages = [[Part(name) for name in names] for names in STAGES]
+    stages = [[Part(name) for name in names] for names in wanted]
     for stage in stages:
         await asyncio.gather(*(part.run(make) for part in stage))
         if stage is stages[0] and any(part.code for part in stage):
@@ -102,4 +107,7 @@ async def main(make: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not asyncio.run(main(sys.argv[1:])))
+    words = sys.argv[1:]
+    short = words[:1] == ["--short"]
+    passed = asyncio.run(main(words[short:], SHORT if short else STAGES))
+    sys.exit(not passed)

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.sdss.fliswarm.plugins.module_utils import (
+    daemon_change,
     daemon_json,
     docker_service,
     kept,
     unit_text,
 )
+from ansible_collections.sdss.fliswarm.plugins.modules import docker_daemon
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "daemon").glob("*.yaml"))
 
@@ -205,3 +207,51 @@ def test_what_a_running_daemon_has_not_taken(
     daemon: dict[str, Any], late: list[str]
 ) -> None:
     assert daemon_json.not_in_force(daemon, INFO) == late
+
+
+def test_a_link_to_somebody_s_file_is_not_written_through(tmp_path: Path) -> None:
+    """In certs.d, where sites link to the authority of theirs."""
+    theirs, trust = tmp_path / "site-ca.pem", tmp_path / "certs.d/hub:5000/ca.crt"
+    theirs.write_text("theirs\n")
+    trust.parent.mkdir(parents=True)
+    trust.symlink_to(theirs)
+    daemon_change.put({str(trust): mine("ours\n")})
+    assert (trust.read_text(), trust.is_symlink()) == ("ours\n", False)
+    assert theirs.read_text() == "theirs\n"
+    # Also where it leads to what is to be there.
+    trust.unlink()
+    theirs.write_text("ours\n")
+    trust.symlink_to(theirs)
+    daemon_change.put({str(trust): mine("ours\n")})
+    assert not trust.is_symlink()
+    # The engine's own file may be one that its site keeps elsewhere.
+    assert not daemon_change._stray_link(daemon_change.CONFIG)
+
+
+class Warned:
+    """A module that keeps what it warns of."""
+
+    params: dict[str, Any] = {"registries": ["hub:5000"]}  # noqa: RUF012  of Ansible
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def warn(self, words: str) -> None:
+        self.words.append(words)
+
+
+def test_a_registry_behind_a_proxy_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    info = {"HttpProxy": "http://proxy:3128", "NoProxy": "localhost"}
+    monkeypatch.setattr(docker_service, "ask", lambda _path: info)
+    module = Warned()
+    docker_daemon._warn(module, [])
+    (said,) = module.words
+    assert "asks a proxy for the registry hub:5000" in said
+    assert "Remedy: add hub to NO_PROXY" in said
+    info["NoProxy"] = "hub"
+    docker_daemon._warn(module, [])
+    assert len(module.words) == 1
+    docker_daemon._warn(module, ["portainer"])
+    assert "Remedy: sudo docker restart portainer" in module.words[1]

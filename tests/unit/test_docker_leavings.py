@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -113,3 +117,84 @@ def test_an_image_of_ours_that_others_run_or_named_stays(ask: dict[str, Any]) ->
 )
 def test_the_name_of_an_image(reference: str, name: str) -> None:
     assert docker_leavings.repository(reference) == name
+
+
+# An engine that does not answer
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where an engine and containerd keep what they have."""
+    monkeypatch.setattr(docker_leavings, "DATA", tmp_path / "docker")
+    monkeypatch.setattr(docker_leavings, "CONTAINERD", tmp_path / "containerd")
+    monkeypatch.setattr(docker_leavings.engine_api, "API", str(tmp_path / "socket"))
+    return tmp_path
+
+
+class Module:
+    """Stands for Ansible's, with the parameters."""
+
+    check_mode = False
+
+    def __init__(self, *, containerd: bool) -> None:
+        self.params = {"image": "sdss/flicamera:latest", "containerd": containerd}
+
+
+def away(socket_path: Path, how: str) -> socket.socket | None:
+    """Let an engine be one that is not there, refuses, or hangs up."""
+    if how == "not there":
+        return None
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(socket_path))
+    if how == "refuses":
+        return server
+    server.listen()
+    Thread(target=_hang_up, args=(server, how), daemon=True).start()
+    return server
+
+
+def _hang_up(server: socket.socket, how: str) -> None:
+    with suppress(OSError):
+        while True:
+            client, _ = server.accept()
+            with client:
+                client.recv(4096)
+                if how == "babbles":
+                    client.sendall(b"what?\r\n\r\n")
+
+
+@pytest.mark.parametrize("how", ["not there", "refuses", "hangs up", "babbles"])
+def test_what_an_engine_that_does_not_answer_has_is_not_lost(
+    folders: Path, how: str
+) -> None:
+    """Its files tell that there is something, whoever it belongs to."""
+    server = away(folders / "socket", how)
+    try:
+        there = folders / "docker/volumes/somebodys"
+        there.mkdir(parents=True)
+        said = docker_leavings.look_and_remove(Module(containerd=False))
+        assert said["foreign"] == [f"{there.parent} (Docker Engine does not answer)"]
+        assert (said["engine"], said["changed"], said["ours"]) == (False, False, [])
+        there.rmdir()
+        said = docker_leavings.look_and_remove(Module(containerd=False))
+        assert said["foreign"] == []
+    finally:
+        if server:
+            server.close()
+
+
+def test_what_a_containerd_that_does_not_answer_has_is_not_lost(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(folders))
+    content = folders / "containerd/io.containerd.content.v1.content/blobs/sha256"
+    content.mkdir(parents=True)
+    assert docker_leavings.look_and_remove(Module(containerd=True))["foreign"] == []
+    (content / "abc").touch()
+    for program in ("", "#!/bin/sh\nexit 1\n"):
+        if program:
+            (folders / "ctr").write_text(program)
+            (folders / "ctr").chmod(0o755)
+        said = docker_leavings.look_and_remove(Module(containerd=True))
+        assert said["foreign"] == [f"{content} (containerd does not answer)"]
+    assert docker_leavings.look_and_remove(Module(containerd=False))["foreign"] == []

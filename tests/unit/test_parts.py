@@ -15,6 +15,7 @@ def maker(folder: Path, *failing: str) -> list[str]:
     program = folder / "make"
     program.write_text(
         "#!/bin/sh\n"
+        "shift $(($# - 2))\n"
         f'echo "$2" >>{folder}/made; echo "making $2"\n'
         'case $2 in unit) echo "RERUN test_x.py::test_y";; esac\n'
         f"case $2 in {'|'.join(failing) or 'none'}) exit 2;; esac\n"
@@ -60,3 +61,20 @@ async def test_what_the_others_need_comes_first(
     assert not await parts.main(maker(tmp_path, part))
     assert made(tmp_path) == set(parts.STAGES[0])
     assert re.search(r"^molecule +not run", capsys.readouterr().out, re.MULTILINE)
+
+
+async def test_another_pair_has_fewer_parts(tmp_path: Path) -> None:
+    make = [*maker(tmp_path), "SCENARIO=docker_engine"]
+    assert await parts.main(make, parts.SHORT)
+    short = {part for stage in parts.SHORT for part in stage}
+    assert made(tmp_path) == short
+    assert short < ALL
+
+
+def test_both_ends_are_run_by_continuous_integration() -> None:
+    """The machine's pair, which is the oldest on Debian 12, and the newest."""
+    script = (ROOT / ".ci/run").read_text()
+    commands = [line for line in script.splitlines() if "make " in line[:12]]
+    assert commands == ["make test", "exec make short PAIR=newest"]
+    assert (ROOT / "molecule/docker_engine/molecule.yml").exists()
+    assert "--short $(MAKE) SCENARIO=docker_engine" in (ROOT / "Makefile").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,10 @@ all:
 def site(
     folder: Path, *options: str, more: str = "", own: str = "{}"
 ) -> tuple[int, str]:
-    """Run the playbook without the tasks that ask a host; return code and output."""
+    """Run the playbook without the tasks that ask a host; return code and output.
+
+    Programs in the folder come before those of this computer.
+    """
     inventory = folder / "hosts.yml"
     inventory.write_text(INVENTORY.format(more=more, own=own), "utf-8")
     done = subprocess.run(
@@ -33,6 +37,7 @@ def site(
             *(str(inventory), "playbooks/site.yml", "--tags", "none_has_it", *options),
         ],
         cwd=ROOT,
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -96,3 +101,84 @@ def test_what_the_manager_cannot_have_is_refused_before_anything(
         out.split()
     )
     assert "PLAY [Docker Engine everywhere]" not in out
+
+
+HERE = (
+    *("-e", "ansible_connection=local", "-e", "ansible_become=false"),
+    *("-e", f"ansible_python_interpreter={sys.executable}"),
+)
+"""This computer stands for all, and is only looked at."""
+
+
+def refused(folder: Path, *options: str, tags: str) -> str:
+    """Run the looks of some roles; return what was said before anything was touched."""
+    code, out = site(folder, *HERE, "--tags", tags, *options)
+    assert code != 0, out
+    assert "PLAY [Docker Engine everywhere]" not in out
+    assert "changed=1" not in out
+    return " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"source": "archive", "archive": "/nowhere/image.tar"},
+            "there is no file /nowhere/image.tar on the control machine",
+        ),
+        (
+            {"source": "archive"},
+            "flicamera_image_archive has to name the file that the image comes from",
+        ),
+        (
+            {"base_archive": "/nowhere/base.tar"},
+            "there is no file /nowhere/base.tar on the control machine",
+        ),
+        (
+            {"pin": f"sha256:{'0' * 64}"},
+            "and what build makes has another digest. Remedy: run once without @",
+        ),
+        ({"pin": "sha256:0"}, "fliswarm_image: sha256:0 is no digest."),
+    ],
+)
+def test_an_image_that_cannot_be_had_is_refused_before_anything(
+    tmp_path: Path, options: dict[str, str], words: str
+) -> None:
+    """Nobody listens at the registry's address yet, as before a first run."""
+    more = [w for n, v in options.items() for w in ("-e", f"flicamera_image_{n}={v}")]
+    where = ("-e", "fliswarm_registry=127.0.0.1:9")
+    said = refused(tmp_path, *where, *more, tags="flicamera_image_preflight")
+    assert words in said
+
+
+def test_another_user_of_a_node_is_refused_before_anything(tmp_path: Path) -> None:
+    options = ("--limit", "gfa1", "-e", "camera_host_user=nobody")
+    said = refused(tmp_path, *options, tags="camera_host_preflight")
+    assert "there is a user nobody already" in said
+    assert "Nothing was changed." in said
+
+
+PROBE = """\
+#!/bin/sh
+echo '{"python": "3.10", "machine": "x86_64", "stamp": "", "foreign": [],'
+echo '"login": "", "key": false}'
+"""
+
+
+def test_what_the_controller_cannot_have_is_refused_before_anything(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "python3").write_text(PROBE)
+    (tmp_path / "python3").chmod(0o755)
+    said = refused(tmp_path, tags="controller_preflight")
+    assert "its python3 is 3.10, and the controller needs 3.11 or later" in said
+
+
+def test_the_place_of_others_is_not_taken(tmp_path: Path) -> None:
+    probe = PROBE.replace("3.10", "3.11")
+    what = "/opt/fliswarm holds somebody else's files".replace("'", "'\\''")
+    (tmp_path / "python3").write_text(probe.replace("[]", f'["{what}"]'))
+    (tmp_path / "python3").chmod(0o755)
+    said = refused(tmp_path, tags="controller_preflight")
+    assert "/opt/fliswarm holds somebody else's files" in said
+    assert "Remedy: move it away" in said

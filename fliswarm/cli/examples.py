@@ -70,16 +70,6 @@ EXAMPLES = {
         ("lock -n gfa1 --reason trial -- ./trial.sh", "... or as long as a program"),
         ("lock break --reason 'they went home'", "take another's lock away"),
     ),
-    "import": (
-        ("import fliswarm.yaml --site apo --dry-run", "show the inventory"),
-        ("import fliswarm.yaml --site apo -o inventory/apo", "write it"),
-    ),
-    "image": (
-        ("image list", "which images are where"),
-        ("image save sdss/flicamera:latest flicamera.tar", "one as an archive"),
-        ("image load flicamera.tar -n gfa1..3", "... to nodes without a registry"),
-        ("image prune --yes", "remove what nobody wants"),
-    ),
     "remove": (
         ("remove -n gfa7", "take a node's container away"),
         ("remove --left", "... and what is left where no node is any more"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fliswarm.commands import scope
 from fliswarm.commands.context import Context
 from fliswarm.commands.group import SECONDS, SETTINGS, commands, selection
 from fliswarm.errors import FliswarmError
@@ -13,7 +14,7 @@ from fliswarm.fleet.printed import container
 from fliswarm.model import Executed
 
 
-@commands.command(name="exec", context_settings=SETTINGS)
+@commands.command(name="exec", changing=scope.touched, context_settings=SETTINGS)
 @click.argument("PROGRAM", nargs=-1, required=True)
 @selection("nodes to run it on")
 @click.option(

@@ -31,7 +31,7 @@ from tests.unit.support.wait import until, wait_until
 LOOKING = {
     *("status", "talk", "simulate", "ping", "version", "help", "get_schema"),
     *("keyword", "get-command-model", "tron-reconnect", "logs", "events", "audit"),
-    *("image-list", "image-begin", "image-save"),
+    *("plan", "releases", "doctor", "image-list", "image-begin", "image-save", "nodes"),
 }
 """Commands that change nothing of the fleet."""
 
@@ -47,6 +47,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = {
     "update": ("--canary", "nobody"),
     "rollback": ("1",),
     "lock": ("break", "--reason", "nobody is there"),
+    "exec": ("-n", "gfa1", "true"),
 }
 """Those that do, each with words that it takes."""
 

@@ -124,7 +124,8 @@ def test_what_people_are_told_names_each_thing(file: Path) -> None:
     case = yaml.safe_load(file.read_text("utf-8"))
     wanted = container_spec()
     if "wanted" in case:
-        wanted = replace(wanted, volumes=tuple(case["wanted"]["volumes"]))
+        volumes = tuple(case["wanted"].pop("volumes", wanted.volumes))
+        wanted = replace(wanted, volumes=volumes, **case["wanted"])
     options = {k: case[k] for k in ("force", "published", "silent") if k in case}
     found = plan(
         wanted,

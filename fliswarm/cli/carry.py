@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from fliswarm.cli.show import message_json, print_message
+from fliswarm.cli.console import console, table, terminal
+from fliswarm.cli.people import People
+from fliswarm.cli.show import message_json
 from fliswarm.cli.site import _play
 from fliswarm.cli.survey import names
 from fliswarm.errors import (
@@ -21,6 +21,7 @@ from fliswarm.errors import (
     ProvisionError,
 )
 from fliswarm.faces.control.stream import StreamControl
+from fliswarm.model.terms import Terms
 from fliswarm.plan.edits import ADD, CHANGE, MOVE, REMOVE, RENAME, SWAP
 from fliswarm.plan.whole import CONTROLLER, HOST, LEAVE, LEFT, NODE, Item, Whole
 from fliswarm.site.left import LeftHost, left_inventory
@@ -78,6 +79,7 @@ def carry(
     site: Site,
     whole: Whole,
     control: Callable[[Site], StreamControl],
+    terms: Terms = Terms(),
     *,
     as_json: bool,
 ) -> Outcomes:
@@ -87,7 +89,7 @@ def carry(
     them. The manager's run has the controller follow its new configuration; then
     containers, then what is left behind, and at last computers that left.
     """
-    work = _Work(site, whole, control, as_json, Outcomes(whole))
+    work = _Work(site, whole, control, terms, as_json, Outcomes(whole))
     for item in whole.problems:
         work.outcomes.fail(item, item.problem or "")
     work.remove_by_ssh()
@@ -103,6 +105,7 @@ class _Work:
     site: Site
     whole: Whole
     control: Callable[[Site], StreamControl]
+    terms: Terms
     as_json: bool
     outcomes: Outcomes
 
@@ -201,18 +204,17 @@ class _Work:
         self, words: Sequence[str], items: Sequence[Item], *, quietly: bool = False
     ) -> None:
         """Give the controller a command, and note which of the items it failed."""
-        console = Console()
         said: list[str] = []
         failed: set[str] = set()
         error, code = "", EXIT_FAILED
         try:
-            with self.control(self.site) as control:
-                given = [*words, "--plan", self.whole.fingerprint]
+            with self.control(self.site) as control, People(last=False) as people:
+                given = [*words, *self.terms.words, "--plan", self.whole.fingerprint]
                 for message in control.command(given):
                     if self.as_json:
                         print(message_json(message), flush=True)
                     elif not quietly:
-                        print_message(console, message)
+                        people.show(message)
                     failed.update(message.data.get("failed", ()))
                     if text := message.data.get("error"):
                         error = str(text)
@@ -240,15 +242,14 @@ def print_outcomes(outcomes: Outcomes, *, as_json: bool) -> None:
         for outcome in every:
             print(json.dumps({"kind": "outcome", **asdict(outcome)}), flush=True)
         return
-    console = Console()
-    table = Table("", "name", "outcome")
+    shown = table("", "name", "outcome")
     for outcome in every:
         text = outcome.outcome
         if outcome.problem is not None:
             text = f"{text}: {outcome.problem}"
-        if not console.is_terminal:
+        if not terminal():
             print(outcome.what, outcome.name, text)
         style = "red" if outcome.problem is not None else ""
-        table.add_row(outcome.what, outcome.name, Text(text, style))
-    if console.is_terminal:
-        console.print(table)
+        shown.add_row(outcome.what, outcome.name, Text(text, style))
+    if terminal():
+        console().print(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from fliswarm import store
 from fliswarm.cli.carry import carry, print_outcomes
+from fliswarm.cli.console import console, say
+from fliswarm.cli.fleet import LOCK
 from fliswarm.cli.site import _control, _site, _site_options
 from fliswarm.cli.survey import survey
+from fliswarm.commands.group import terms as terms_options
 from fliswarm.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -28,6 +31,8 @@ from fliswarm.errors import (
     StaleError,
     UsageError,
 )
+from fliswarm.faces.control.stream import StreamControl
+from fliswarm.model.terms import Terms
 from fliswarm.plan.edits import ADD, CHANGE, KEEP, MOVE, REMOVE, RENAME, SWAP
 from fliswarm.plan.whole import (
     CONTROLLER,
@@ -40,14 +45,12 @@ from fliswarm.plan.whole import (
     moved,
     summary,
 )
+from fliswarm.site.provision import Site
 
 EXIT_PENDING = 2
 """Changes are pending; nothing else ends `plan` so."""
 
 TITLES = {HOST: "hosts", CONTROLLER: "controller", NODE: "nodes", LEFT: "left behind"}
-
-WIDE = 10_000
-"""Columns of a line that goes into a pipe: nothing is cut or wrapped there."""
 
 
 class _Planning(click.Command):
@@ -96,8 +99,16 @@ def plan(
 
 @click.command()
 @_site_options
+@terms_options
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-def apply(inventory: Path, args: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
+def apply(
+    inventory: Path,
+    args: tuple[str, ...],
+    terms: Terms,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Carry out what plan says: [FILE] is a plan that was saved.
 
     A saved plan is refused when a host or node is not as the plan saw it. Without one,
@@ -114,9 +125,17 @@ def apply(inventory: Path, args: tuple[str, ...], *, yes: bool, as_json: bool) -
             code = EXIT_FAILED if whole.problems else EXIT_DONE
             raise click.exceptions.Exit(code)
         _confirm(yes=yes or saved is not None)
-        outcomes = carry(site, whole, _control, as_json=as_json)
+        outcomes = carry(site, whole, _locked, terms, as_json=as_json)
     print_outcomes(outcomes, as_json=as_json)
     raise click.exceptions.Exit(outcomes.exit_code)
+
+
+def _locked(site: Site) -> StreamControl:
+    """Connect to a site's controller, with the key of our lock."""
+    control = _control(site)
+    if key := os.environ.get(LOCK):
+        control.introduce(lock=key)
+    return control
 
 
 def _split(args: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
@@ -183,14 +202,10 @@ def show(whole: Whole, *, as_json: bool) -> None:
         end = {"what": "plan", "fingerprint": whole.fingerprint}
         print(json.dumps({**end, "summary": summary(whole)}), flush=True)
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    shown = console()
     if whole.pending or whole.problems:
-        console.print(_tree(whole), highlight=False)
-    console.print(
-        f"Plan {whole.short}: {summary(whole)}", markup=False, highlight=False
-    )
+        shown.print(_tree(whole))
+    say(shown, Text(f"Plan {whole.short}: {summary(whole)}"))
 
 
 def _tree(whole: Whole) -> Tree:

@@ -32,6 +32,7 @@ help:
 	@echo "make collection  check the Ansible collection as it is published"
 	@echo "make molecule   test the collection's roles on bare hosts; SCENARIO=name for one"
 	@echo "make test PAIR=oldest, PAIR=newest   ... with the oldest and the newest Python and ansible-core"
+	@echo "make rehearsal  a year of an observatory on the lab: nodes come and go, updates fail, engines die"
 	@echo "make mutants    break the pure modules on purpose, and list what no test sees; MODULE=name for one"
 	@echo "make bench      measure against sdss-fliswarm 0.7, in one run"
 
@@ -72,7 +73,12 @@ collection: $(VENV)/tested $(IMPORTER)/installed
 	$(BIN)/pytest tests/collection
 
 integration: $(VENV)/tested lab
-	$(BIN)/pytest tests/integration $(AGAIN) -o faulthandler_timeout=900
+	$(BIN)/pytest tests/integration -m 'not rehearsal' $(AGAIN) -o faulthandler_timeout=900
+
+# What an operator does in a year, and what goes wrong: not run on a change.
+rehearsal: $(VENV)/tested lab
+	$(BIN)/fliswarm up -i inventory/lab
+	$(BIN)/pytest tests/integration -m rehearsal -o faulthandler_timeout=1800
 
 # Each scenario on hosts of its own, on the lab's engine; molecule/README.md.
 molecule: $(VENV)/tested lab

@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from fliswarm.errors import EXIT_DONE, EXIT_FAILED, EXIT_UNREACHABLE
 from tests.integration.conftest import Done, Lab, wait
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rehearsal]
 
 SILENT = "Nothing found wrong with"
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.conftest import ROOT, Done, Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rehearsal]
 
 SPARE = 2
 """Computers beside those of the fleet."""

@@ -17,7 +17,7 @@ from tests.integration.conftest import ROOT, Lab, wait
 from tests.oracle.conftest import original as original
 from tests.unit.support.site import free_port
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rehearsal]
 
 LIMIT = 300
 """Seconds for the original to bring an image of 700 MB to all nodes."""

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.conftest import PROGRAMS, ROOT, Done, Lab, wait
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rehearsal]
 
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 

@@ -18,7 +18,7 @@ from docker.models.containers import Container
 
 from tests.integration.conftest import Lab, wait
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rehearsal]
 
 MANAGER, WORKER, REFUSES = "gfa3", "gfa2", "gfa1"
 

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.conftest import ROOT, Lab, wait
 from tests.integration.test_identity import ours
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.rehearsal]
 
 STATE = "/var/lib/fliswarm/LAB"
 

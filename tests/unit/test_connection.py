@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock
 
 import pytest
 
+from fliswarm.engine.protocol import OnPrinted
 from fliswarm.faces.connection import (
     STALLED_LIMIT,
     UNREAD_HIGH,
@@ -17,6 +17,7 @@ from fliswarm.faces.connection import (
     Client,
 )
 from fliswarm.faces.control.client import LocalControl
+from fliswarm.model import Printed
 from tests.unit.support.camera import RawCamera
 from tests.unit.support.client import Client as User
 from tests.unit.support.clock import ClockLoop
@@ -172,7 +173,12 @@ async def test_a_long_log_reaches_its_clients_whole(
         user = await User.connect(running.port)
         assert (await user.command("2 reconnect"))[-1] == ": "
         engine = running.engines["gfa1"]
-        monkeypatch.setattr(engine, "logs", AsyncMock(return_value=LINE * 10_000))
+        found = [Printed("2026-12-01T10:30:00.000000001Z", LINE[:-1])] * 10_000
+
+        async def printed(_: str, take: OnPrinted, **__: object) -> None:
+            await take(found)
+
+        monkeypatch.setattr(engine, "printed", printed)
         said, through_socket = await asyncio.gather(
             user.command("3 logs gfa1 --lines 10000"), asyncio.to_thread(ask)
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ import pytest
 
 from fliswarm.engine.memory import MemoryEngine
 from fliswarm.model import Executed, Image, Printed
+from tests.unit.commands.test_doors import me
 from tests.unit.support.camera import RawCamera, line, obedient
 from tests.unit.support.observatory import Observatory, observatory
 from tests.unit.support.site import IMAGE
@@ -223,7 +223,7 @@ async def test_a_fleet_in_eighty_columns(bench: Bench) -> None:
         assert second.split() == ["gfa2", "disabled"]
         (note,) = (text for text in notes if text.startswith("gfa2: disabled by"))
         assert note.endswith(": its shutter is stuck")
-        assert f"uid {os.getuid()} since 20" in note
+        assert f"{me()} since 20" in note
     whole = await piped(bench.path, "status", COLUMNS="20", FORCE_COLOR="1")
     assert "-30.1 °C" in whole.out.splitlines()[1]
 

@@ -255,7 +255,7 @@ def test_the_record_as_people_see_it(fliswarm: Program) -> None:
     assert fliswarm("audit", "--json", "--since", "1h", "-n", "1").out.strip()
     wrong = fliswarm("audit", "--since", "soon")
     assert wrong.code == 2
-    assert "is no moment; such are 2h" in wrong.err
+    assert "is no moment; write one such as 90s" in wrong.err
     assert fliswarm("restart").code == 0
     assert "cable" in fliswarm("audit").out
 

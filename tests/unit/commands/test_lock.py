@@ -324,7 +324,7 @@ def test_around_a_program(fliswarm: Program) -> None:
     assert killed.code == 128 + 9
     assert fliswarm("lock").code == 2
     broken = fliswarm("lock", "break", "--reason", "nothing is there")
-    assert (broken.code, broken.out) == (0, "fliswarm   : text=locks broken: 0\n")
+    assert (broken.code, broken.out) == (0, "locks broken: 0\n")
 
 
 async def test_the_name_of_a_client_is_its_own(tmp_path: Path) -> None:

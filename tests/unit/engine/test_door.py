@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fliswarm.engine import docker, sdk, tls
+from fliswarm.engine import docker, tls, transport
 from fliswarm.engine.docker import DockerEngine, DockerEngines
 from fliswarm.errors import (
     EngineError,
@@ -481,7 +481,7 @@ async def test_whatever_an_engine_says_ends_in_words(
 async def test_an_answer_without_end_is_cut_off(
     fake: FakeEngine, door: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sdk, "ANSWER_LIMIT", 10_000)
+    monkeypatch.setattr(transport, "ANSWER_LIMIT", 10_000)
     found = {"Id": "x" * 20_000, "State": "running", "ImageID": "x"}
 
     def instead(_: str, path: str) -> Answer | None:

@@ -111,8 +111,8 @@ def test_the_key_of_the_controller_reaches_the_engine_and_no_port(
     ours = "ssh-ed25519 AAAAOURS anna"
     more = {"camera_host_authorized_keys": [ours], "camera_host_groups": ["video"]}
     ssh = render(tmp_path, camera_host_transport="ssh", **more)
-    nothing = 'permitopen="none:1",permitlisten="none:1"'
-    assert ssh["keys"] == [ours, f"restrict,port-forwarding,{nothing} {KEY}"]
+    socket = 'permitopen="[/var/run/docker.sock]:*",permitlisten="none:1"'
+    assert ssh["keys"] == [ours, f"restrict,port-forwarding,{socket} {KEY}"]
     assert ssh["groups"] == ["video", "docker"]
     tls = render(tmp_path, camera_host_transport="tls", **more)
     assert tls["keys"] == [ours, f"restrict {KEY}"]

@@ -18,6 +18,7 @@ from fliswarm.cli.show import message_json, print_message
 from fliswarm.commands.group import SECONDS, selection
 from fliswarm.commands.since import AGO, moment
 from fliswarm.faces.control.stream import Message
+from fliswarm.model.fact import now
 
 
 class _Moment(click.ParamType[str]):
@@ -30,7 +31,7 @@ class _Moment(click.ParamType[str]):
     ) -> str:
         text = str(value).strip()
         try:
-            found = moment(text, datetime.now().astimezone())
+            found = moment(text, now().astimezone())
         except ValueError as error:
             self.fail(str(error), param, ctx)
         # How long ago something was is reckoned by the controller's own clock.
@@ -269,5 +270,5 @@ def _clock(at: str = "") -> str:
     except ValueError:
         return at
     here = found.astimezone()
-    day = "" if here.date() == datetime.now().astimezone().date() else f"{here:%F} "
+    day = "" if here.date() == now().astimezone().date() else f"{here:%F} "
     return f"{day}{here:%T}"

@@ -18,6 +18,7 @@ from fliswarm.errors import FliswarmError, UsageError
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.printed import Hear, Wanted, follow, history
 from fliswarm.model import Printed
+from fliswarm.model.fact import now
 from fliswarm.model.facts import ChangeBegan, ChangeEnded, Fact, Told
 from fliswarm.model.printed import stamp
 
@@ -164,6 +165,6 @@ def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return moment(text, datetime.now().astimezone())
+        return moment(text, now().astimezone())
     except ValueError as error:
         raise UsageError(f"--since: {error}") from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from fliswarm.commands.context import Context
 from fliswarm.commands.words import words
 from fliswarm.fleet.board import State
 from fliswarm.fleet.node import LiveNode
 from fliswarm.model import CERTIFICATE_DAYS, NodeStatus, facts
+from fliswarm.model.fact import now
 
 REMEDIES = {
     "roster": "disable the nodes again that are to be so",
@@ -115,7 +115,7 @@ def _certificate(context: Context, found: NodeStatus, *, detail: bool) -> None:
     if found.certificate_ends is None:
         return
     name = found.node.name
-    left = (found.certificate_ends - datetime.now(UTC)).days
+    left = (found.certificate_ends - now()).days
     day = found.certificate_ends.date().isoformat()
     if left < CERTIFICATE_DAYS:
         when = f"in {left} days, on {day}" if left >= 0 else f"on {day}"

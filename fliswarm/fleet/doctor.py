@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from fliswarm.fleet.live import LiveFleet
 from fliswarm.fleet.node import LiveNode
 from fliswarm.fleet.visit import TIMES, Times, Visit, ask_all
 from fliswarm.model import TlsFiles
+from fliswarm.model.fact import now
 from fliswarm.model.signs import Finding, ManagerSigns, NodeSigns, Space
 from fliswarm.plan import checks
 
@@ -84,7 +84,7 @@ class _Manager:
         leavings = [leaving.node for leaving in fleet.leavings]
         self._signs = ManagerSigns(
             desired.observatory,
-            datetime.now(UTC),
+            now(),
             left=[(node.name, node.engine) for node in leavings],
             cut_off=sorted(cut_off - {node.name for node in leavings}),
             registry_name=desired.registry,

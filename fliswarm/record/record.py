@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fliswarm.errors import RecordError
+from fliswarm.model.fact import now
 from fliswarm.record.row import CUT_OFF, UNDER_WAY, UNKNOWN, Beginning, Ending, Row
 
 VERSION = 1
@@ -56,7 +57,7 @@ class Record:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._run = f"{now()} {os.getpid()}"
+        self._run = f"{stamp()} {os.getpid()}"
         self._lock = threading.Lock()
         self._open: set[int] = set()
         self._late: dict[int, Ending] = {}
@@ -153,9 +154,9 @@ class Record:
         return Row(number, found["at"], beginning, ending, lacking)
 
 
-def now() -> str:
+def stamp() -> str:
     """Return the time of day in ISO form, in UTC, so that texts sort as times do."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return now().isoformat(timespec="milliseconds")
 
 
 @contextmanager
@@ -222,7 +223,7 @@ def _add(file: sqlite3.Connection, run: str, beginning: Beginning) -> int:
     done = file.execute(
         "INSERT INTO begun (at, run, who, door, verb, words, nodes, before, plan)"
         " VALUES (:at, :run, :who, :door, :verb, :words, :nodes, :before, :plan)",
-        {"at": now(), "run": run, **values},
+        {"at": stamp(), "run": run, **values},
     )
     assert done.lastrowid is not None
     return done.lastrowid

@@ -187,13 +187,14 @@ def replaced(registry: Registry, shelf: Shelf) -> list[str]:
     ours = []
     for one in sorted(written, key=lambda name: (-written[name], name)):
         # Of one that is cut off nobody can tell whose it was.
-        found = None if one in shelf.lacks(one) else registry.manifest(one)
+        lost = shelf.lacks(one)
+        found = None if one in lost else registry.manifest(one)
         if found is None:
             continue
         manifest = json.loads(found.body)
         needed |= set(children(manifest))
         # What others have pushed without a tag is theirs.
-        if recipe(registry, manifest, platform.machine()):
+        if not lost and recipe(registry, manifest, platform.machine()):
             ours.append(one)
     return [one for one in ours if one not in needed]
 

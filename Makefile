@@ -61,7 +61,7 @@ lint: $(VENV)/tested
 
 # Most of these wait, for a process or a peer: many at a time.
 unit: $(VENV)/tested
-	$(BIN)/pytest -n 10 --dist worksteal $(AGAIN) tests/unit tests/contract tests/test_layers.py
+	$(BIN)/pytest -n 10 --dist worksteal -m 'not rehearsal' $(AGAIN) tests/unit tests/contract tests/test_layers.py
 
 # These measure how soon something happens, and share programs within a file: few at a time.
 behaviour: $(VENV)/tested
@@ -78,7 +78,8 @@ integration: $(VENV)/tested lab
 # What an operator does in a year, and what goes wrong: not run on a change.
 rehearsal: $(VENV)/tested lab
 	$(BIN)/fliswarm up -i inventory/lab
-	$(BIN)/pytest tests/integration -m rehearsal -o faulthandler_timeout=1800
+	$(BIN)/pytest tests/unit tests/integration -m rehearsal -o faulthandler_timeout=1800
+	$(BIN)/python -m tests.scenarios kept
 
 # Each scenario on hosts of its own, on the lab's engine; molecule/README.md.
 molecule: $(VENV)/tested lab

@@ -115,7 +115,7 @@ def test_there_and_back(fleet: Lab, publish: Publish) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("sleep", "600"), "the camera did not answer"),
+        (("sh", "-c", "sleep 600"), "the camera did not answer"),
         (("env", "ACTOR_NAME=gfa9"), "says that it is gfa9"),
         (("false",), "the container ended"),
     ],

@@ -45,7 +45,9 @@ async def test_a_node_is_added_by_one_line(tmp_path: Path) -> None:
             assert nothing.code == 0, nothing.out + nothing.err
 
 
-@pytest.mark.parametrize("transport", ["tcp", "ssh"])
+@pytest.mark.parametrize(
+    "transport", [pytest.param("tcp", marks=pytest.mark.rehearsal), "ssh"]
+)
 async def test_a_node_is_removed_and_nothing_else(
     tmp_path: Path, transport: str
 ) -> None:
@@ -73,6 +75,7 @@ async def test_a_node_is_removed_and_nothing_else(
         assert again.code == 0, again.out + again.err
 
 
+@pytest.mark.rehearsal
 async def test_a_plan_that_does_not_hold_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     async with whole_site(tmp_path) as site:
@@ -124,6 +127,7 @@ async def test_what_cannot_be_looked_at_is_trouble(tmp_path: Path) -> None:
         assert (await site.fliswarm("plan", "--nonsense")).code == 1
 
 
+@pytest.mark.rehearsal
 async def test_what_fails_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
     async with whole_site(tmp_path) as site:
         await site.up()

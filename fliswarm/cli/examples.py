@@ -98,7 +98,7 @@ EXAMPLES = {
         ("logs -n 1000 --grep 'error|timeout' gfa1 gfa2", "what looks bad"),
     ),
     "exec": (
-        ("exec -- lsusb", "run a program in all containers"),
+        ("exec -- df -h /data", "run a program in all containers"),
         ("exec -n gfa1 --timeout 5 -- df -h /data", "in one, for five seconds"),
     ),
     "send": (

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from fliswarm.cli.app import Options
+from fliswarm.cli.console import console, table, tabulate
 from fliswarm.cli.fleet import dial
 from fliswarm.errors import CommandError
 from fliswarm.record.row import GOOD
@@ -58,12 +56,12 @@ def audit(
 
 
 def _print(rows: list[Mapping[str, Any]]) -> None:
-    table = Table("when (UTC)", "who", "by", "what", "nodes", "outcome")
-    table.add_column("seconds", justify="right")
+    shown = table("when (UTC)", "who", "by", "what", "nodes", "outcome")
+    shown.add_column("seconds", justify="right")
     for row in rows:
         ending = row["ending"]
         good = ending is not None and ending["done"]
-        table.add_row(
+        shown.add_row(
             str(row["at"])[:19].replace("T", " "),
             Text(row["who"]),
             Text(row["door"]),
@@ -72,8 +70,7 @@ def _print(rows: list[Mapping[str, Any]]) -> None:
             Text(_outcome(row), style="green" if good else "red"),
             "" if ending is None else f"{ending['seconds']:.1f}",
         )
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
-    console.print(table)
+    tabulate(console(), shown)
 
 
 def _outcome(row: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from fliswarm.cli.console import console, table, terminal
 from fliswarm.cli.people import People
 from fliswarm.cli.show import message_json
-from fliswarm.cli.site import _play
+from fliswarm.cli.site import play
 from fliswarm.cli.survey import names
 from fliswarm.errors import (
     EXIT_DONE,
@@ -133,7 +133,7 @@ class _Work:
             return True
         limit = ",".join(dict.fromkeys((manager, *(item.name for item in hosts))))
         try:
-            summary = _play("site", self.site, ["--limit", limit], as_json=self.as_json)
+            summary = play("site", self.site, ["--limit", limit], as_json=self.as_json)
         except ProvisionError as error:
             for item in hosts:
                 self.outcomes.fail(item, str(error), EXIT_PROVISION)
@@ -185,11 +185,11 @@ class _Work:
         last = ["--limit", self.site.manager, "--tags", "site_computers", "-e", forget]
         try:
             with left_inventory([one]) as options:
-                summary = _play("reset", self.site, options, as_json=self.as_json)
+                summary = play("reset", self.site, options, as_json=self.as_json)
             problem = ""
             if summary.failed:
                 problem = summary.problems.get(one.alias, "it does not say why")
-            elif _play("site", self.site, last, as_json=self.as_json).failed:
+            elif play("site", self.site, last, as_json=self.as_json).failed:
                 problem = "it is given back, and not forgotten"
         except ProvisionError as error:
             problem = str(error)

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 
 import click
-from rich.console import Console
 
 from fliswarm.cli import unit
 from fliswarm.cli.app import Options
+from fliswarm.cli.console import console
 from fliswarm.cli.fleet import dial
 from fliswarm.cli.show import STYLES, value
 from fliswarm.commands.group import selection
@@ -94,10 +94,10 @@ def consult(control: StreamControl, words: Sequence[str]) -> tuple[list[Row], st
 
 def show(rows: Sequence[Row], summary: str) -> None:
     """Print findings, a computer after the other."""
-    console = Console()
+    out = console()
 
     def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        out.print(text, style=style, soft_wrap=True)
 
     for node, found in groupby(rows, lambda row: row.node):
         say(node, "bold")

@@ -18,7 +18,7 @@ from fliswarm import store
 from fliswarm.cli.carry import carry, print_outcomes
 from fliswarm.cli.console import console, say
 from fliswarm.cli.fleet import LOCK
-from fliswarm.cli.site import _control, _site, _site_options
+from fliswarm.cli.site import control_of, opened, site_options
 from fliswarm.cli.survey import survey
 from fliswarm.commands.group import terms as terms_options
 from fliswarm.errors import (
@@ -65,7 +65,7 @@ class _Planning(click.Command):
 
 
 @click.command(cls=_Planning)
-@_site_options
+@site_options
 @click.option(
     "-o",
     "--out",
@@ -82,8 +82,8 @@ def plan(
     ansible-playbook: -- -K, -- --ask-vault-pass.
     """
     try:
-        with _site(inventory, args) as site:
-            whole = survey(site, _control)
+        with opened(inventory, args) as site:
+            whole = survey(site, control_of)
     except FliswarmError as error:
         if error.exit_code == EXIT_USAGE:
             raise CommandError(str(error), EXIT_FAILED) from error
@@ -98,7 +98,7 @@ def plan(
 
 
 @click.command()
-@_site_options
+@site_options
 @terms_options
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def apply(
@@ -116,8 +116,8 @@ def apply(
     """
     file, rest = _split(args)
     saved = None if file is None else read(file)
-    with _site(inventory, rest) as site:
-        whole = survey(site, _control)
+    with opened(inventory, rest) as site:
+        whole = survey(site, control_of)
         if saved is not None and (differs := moved(saved, whole)):
             raise StaleError(file or "", differs)
         show(whole, as_json=as_json)
@@ -132,7 +132,7 @@ def apply(
 
 def _locked(site: Site) -> StreamControl:
     """Connect to a site's controller, with the key of our lock."""
-    control = _control(site)
+    control = control_of(site)
     if key := os.environ.get(LOCK):
         control.introduce(lock=key)
     return control

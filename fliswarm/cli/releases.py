@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from fliswarm.cli.app import Options
+from fliswarm.cli.console import console, table, tabulate
 from fliswarm.cli.fleet import dial
 from fliswarm.cli.show import print_message
 from fliswarm.errors import EXIT_FAILED
@@ -40,19 +40,19 @@ def releases(options: Options, *, as_json: bool) -> None:
     NUMBER brings the fleet back to it.
     """
     rows: list[Row] = []
-    console, exit_code = Console(), EXIT_FAILED
+    out, exit_code = console(), EXIT_FAILED
     with dial(options) as control:
         for message in control.command(["releases"]):
             if "releases" in message.data:
                 rows.append(_row(message))
             elif not as_json or message.code == "f":
-                print_message(console, message)
+                print_message(out, message)
             exit_code = message.exit_code
     if as_json:
         for row in rows:
             print(json.dumps(asdict(row)))
     elif rows:
-        console.print(_table(rows), soft_wrap=not console.is_terminal)
+        tabulate(out, _table(rows))
     click.get_current_context().exit(exit_code)
 
 
@@ -62,9 +62,9 @@ def _row(message: Message) -> Row:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table("release", "image", "digest", "when", "by", "outcome", "nodes")
+    shown = table("release", "image", "digest", "when", "by", "outcome", "nodes")
     for row in rows:
         words = (row.image, row.digest, row.at, row.by, row.outcome)
         nodes = ", ".join(row.nodes)
-        table.add_row(str(row.number), *map(escape, words), escape(nodes))
-    return table
+        shown.add_row(str(row.number), *map(Text, words), Text(nodes))
+    return shown

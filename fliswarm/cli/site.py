@@ -42,7 +42,8 @@ STYLES = {
 }
 
 
-def _site_options(function: F) -> F:
+def site_options(function: F) -> F:
+    """Add the options of a command that works on a site's inventory."""
     for option in (
         click.argument("args", nargs=-1, type=click.UNPROCESSED),
         click.option("--json", "as_json", is_flag=True, help="Events as JSON lines."),
@@ -60,7 +61,7 @@ def _site_options(function: F) -> F:
 
 
 @contextmanager
-def _site(inventory: Path, args: tuple[str, ...]) -> Iterator[Site]:
+def opened(inventory: Path, args: tuple[str, ...]) -> Iterator[Site]:
     """Yield the site, with what the user hands through and answers to its questions."""
 
     def ask(question: str) -> str:
@@ -71,7 +72,7 @@ def _site(inventory: Path, args: tuple[str, ...]) -> Iterator[Site]:
 
 
 @click.command()
-@_site_options
+@site_options
 @click.option("--check", is_flag=True, help="Say what would change, change nothing.")
 @click.option("--limit", help="Only these hosts, as Ansible writes it.")
 @click.option("--tags", help="Only these tags.")
@@ -91,12 +92,12 @@ def provision(
     options = ["--check", "--diff"] if check else []
     options += ["--limit", limit] if limit else []
     options += ["--tags", tags] if tags else []
-    with _site(inventory, args) as site:
-        _require(_play("site", site, options, as_json=as_json))
+    with opened(inventory, args) as site:
+        _require(play("site", site, options, as_json=as_json))
 
 
 @click.command()
-@_site_options
+@site_options
 @terms
 @click.option("--raw", is_flag=True, help="The controller's replies as keywords.")
 def up(
@@ -107,11 +108,11 @@ def up(
     A node that fails is named, and the rest of the fleet is brought up. What follows --
     goes to ansible-playbook: -- -K, -- --ask-vault-pass.
     """
-    with _site(inventory, args) as site:
-        summary = _play("site", site, [], as_json=as_json)
+    with opened(inventory, args) as site:
+        summary = play("site", site, [], as_json=as_json)
     if site.manager in summary.failed:
         _require(summary)
-    with _control(site) as control:
+    with control_of(site) as control:
         if key := os.environ.get(LOCK):
             control.introduce(lock=key)
         words = ["reconnect", *terms.words]
@@ -121,14 +122,15 @@ def up(
     raise click.exceptions.Exit(exit_code)
 
 
-def _control(site: Site) -> StreamControl:
+def control_of(site: Site) -> StreamControl:
+    """Connect to the controller of a site, on its manager."""
     if site.manager_ssh is None:
         return connect_here(default_socket())
     return SshControl(site.manager_ssh)
 
 
 @click.command()
-@_site_options
+@site_options
 @terms
 def down(
     inventory: Path, args: tuple[str, ...], terms: Terms, *, as_json: bool
@@ -137,9 +139,9 @@ def down(
 
     What follows -- goes to ansible-playbook: -- -K, -- --ask-vault-pass.
     """
-    with _site(inventory, args) as site:
+    with opened(inventory, args) as site:
         given = ["--extra-vars", json.dumps({"down_terms": terms.words})]
-        _require(_play("down", site, given, as_json=as_json))
+        _require(play("down", site, given, as_json=as_json))
 
 
 def push_archive(inventory: Path, file: Path, args: tuple[str, ...]) -> None:
@@ -149,8 +151,8 @@ def push_archive(inventory: Path, file: Path, args: tuple[str, ...]) -> None:
         "flicamera_image_archive": str(file),
     }
     options = ["--tags", "flicamera_image", "-e", json.dumps(said)]
-    with _site(inventory, args) as site:
-        _require(_play("site", site, options, as_json=False))
+    with opened(inventory, args) as site:
+        _require(play("site", site, options, as_json=False))
 
 
 def _require(summary: Summary) -> None:
@@ -161,7 +163,8 @@ def _require(summary: Summary) -> None:
         raise ProvisionError(words)
 
 
-def _play(playbook: str, site: Site, options: list[str], *, as_json: bool) -> Summary:
+def play(playbook: str, site: Site, options: list[str], *, as_json: bool) -> Summary:
+    """Run a playbook of ours, and show how far it is."""
     if as_json:
         summary = run_playbook(playbook, site, _print_json, options)
         print(json.dumps({"kind": "summary", "hosts": summary.hosts}), flush=True)

@@ -197,7 +197,7 @@ def _writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    file = sqlite3.connect(path, BUSY_LIMIT, isolation_level=None)
+    file = sqlite3.connect(path, timeout=BUSY_LIMIT, isolation_level=None)
     file.row_factory = sqlite3.Row
     try:
         # With EXTRA, that the journal is gone is on the disk too: a command that began

@@ -123,7 +123,7 @@ def test_a_node_that_says_nothing_in_an_exposure(fleet: Lab, fault: str) -> None
                 mends()
         healed(fleet)
     # The camera knows nothing of it, and would expose on into the next test.
-    assert fleet.fliswarm("reconnect", "-n", "gfa2", "--force").code == 0
+    assert fleet.fliswarm("reconnect", "-n", "gfa2", "--force", "--now").code == 0
 
 
 def test_docker_down_on_one_node_at_the_start(fleet: Lab) -> None:

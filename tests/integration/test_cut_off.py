@@ -14,6 +14,7 @@ JOURNAL = "/var/lib/fliswarm/LAB/journal"
 
 KILL = f"""
 pid=$(systemctl show --property MainPID --value fliswarm)
+echo ready
 for _ in $(seq 200000); do
     if grep -qs '"begun": %d,\\|"begun": %d}}' {JOURNAL}/gfa1*.json; then
         kill -9 "$pid"
@@ -43,13 +44,18 @@ def test_killed_at_a_step(fleet: Lab, words: tuple[str, ...], step: int) -> None
         killer = subprocess.Popen(
             ["ssh", "-F", str(ROOT / ".lab/ssh/config"), "manager", "sudo bash -s"],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
         )
         assert killer.stdin is not None
         killer.stdin.write(KILL % (step, step))
         killer.stdin.close()
+        # The first step may be over before a login is.
+        assert killer.stdout is not None
+        assert killer.stdout.readline() == "ready\n"
         change = pool.submit(fleet.fliswarm, *words, limit=300)
         assert killer.wait(timeout=120) == 0, "no such step was begun"
+        killer.stdout.close()
         assert change.result().code != 0
     left = f"sudo find {JOURNAL} -name 'gfa1*.json'"
     wait(lambda: fleet.ssh("manager", left).out == "", 120, "settled")

@@ -5,36 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from fliswarm.change.exposing import spare
-from fliswarm.change.steps import Step
-from fliswarm.change.world import STOP_GRACE, World
+from fliswarm.change.steps import Stop
+from fliswarm.change.world import World
 from fliswarm.model import Container
 
 
 @dataclass(frozen=True, slots=True)
-class Relieve(Step):
+class Relieve(Stop):
     """Stop a container that sdss-fliswarm made; its engine removes it by that.
 
     There is no other way to the camera and to its port. So the way back makes it once
     more, of what it was ``made`` of.
     """
 
-    container: str
-    name: str
     made: Mapping[str, Any]
-    vital: ClassVar[bool] = True
-
-    @property
-    def what(self) -> str:
-        """See `Step.what`."""
-        return self.name
-
-    async def do(self, world: World) -> None:
-        """See `Step.do`."""
-        await spare(world, again=True)
-        await world.engine.stop(self.container, STOP_GRACE)
 
     async def undo(self, world: World) -> None:
         """See `Step.undo`."""

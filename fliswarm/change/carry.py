@@ -268,7 +268,7 @@ class Work:
 
     async def _again(self, entry: Entry) -> bool:
         """Return whether anything that was stopped is seen to run."""
-        stopped = {s.container for s in entry.steps if isinstance(s, Stop | Relieve)}
+        stopped = {s.container for s in entry.steps if isinstance(s, Stop)}
         try:
             seen = await self.world.seen()
         except EngineError:

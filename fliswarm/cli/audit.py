@@ -15,9 +15,6 @@ from fliswarm.cli.fleet import dial
 from fliswarm.errors import CommandError
 from fliswarm.record.row import GOOD
 
-WIDE = 1000
-"""Columns for what is no terminal: nothing is cut or broken there."""
-
 
 @click.command()
 @click.option("--since", help="From a moment on: 2h, 1h30m, 10:30, 2026-12-01 (UTC).")

@@ -15,6 +15,8 @@ from fliswarm.model.fact import now
 REMEDIES = {
     "roster": "disable the nodes again that are to be so",
     "engines": "fliswarm reconnect, and look at computers that left the configuration",
+    "releases": "fliswarm update, which makes releases anew",
+    "adopted": "fliswarm reconnect --adopt, which knows the containers again",
 }
 """What is to be done when a file of the state folder is lost, by its name."""
 

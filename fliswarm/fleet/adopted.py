@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ from fliswarm import store
 from fliswarm.engine import Connect, Engine
 from fliswarm.errors import StoreError
 from fliswarm.model import Node, facts
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +88,5 @@ def _read(path: Path) -> dict[str, Adoption]:
             return {}
         return {str(key): Adoption(**value) for key, value in noted.items()}
     except (StoreError, TypeError, AttributeError) as error:
-        log.error("%s: not understood, and left: %s", path, error)  # noqa: TRY400
+        store.keep_aside(path, error)
         return {}

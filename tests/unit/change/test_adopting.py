@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fliswarm import store
 from fliswarm.errors import EngineError, StoreError
+from fliswarm.fleet.adopted import Adopted
 from fliswarm.fleet.adopting import adopt
 from fliswarm.fleet.fan import ApplyResult
 from fliswarm.model import facts
@@ -250,3 +252,12 @@ async def test_an_engine_that_refuses_is_told(site: Site) -> None:
     (result,) = await taken(site, force=True)
     assert str(result.error).startswith("gfa1: not now; the previous container runs")
     assert names(computer) == {"flicamera-gfa1": "running"}
+
+
+def test_what_cannot_be_read_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "adopted.json"
+    path.write_text("{")
+    adopted = Adopted(path)
+    adopted.note("c0ffee", "gfa1", "an engine", "a test")
+    assert dict(Adopted(path)) == {"c0ffee": "gfa1"}
+    assert [kept.read_text() for kept in store.kept_aside(tmp_path)] == ["{"]

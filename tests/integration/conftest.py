@@ -32,11 +32,15 @@ class Done:
 
 @dataclass(frozen=True)
 class Lab:
-    """The lab on this machine, as a user and as the outside world reach it."""
+    """The lab on this machine, as a user and as the outside world reach it.
+
+    ``within`` are the words before each program that is run: they bring it elsewhere.
+    """
 
     prefix: str
     nodes: tuple[str, ...]
     docker_host: str
+    within: tuple[str, ...] = ()
 
     def address(self, name: str) -> str:
         """Return the address of a host."""
@@ -46,7 +50,7 @@ class Lab:
     def run(self, *words: str, limit: float = 600, **environment: str) -> Done:
         """Run a program of the virtual environment from the root of the clone."""
         done = subprocess.run(
-            [str(PROGRAMS / words[0]), *words[1:]],
+            [*self.within, str(PROGRAMS / words[0]), *words[1:]],
             cwd=ROOT,
             env={**os.environ, **environment},
             capture_output=True,

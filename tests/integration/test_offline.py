@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import PROGRAMS, ROOT, Done, Lab, wait
+from tests.integration.conftest import Done, Lab, wait
 
 pytestmark = [pytest.mark.lab, pytest.mark.rehearsal]
 
@@ -30,9 +30,9 @@ class Cell:
     """A network namespace on the lab's network, from which nothing else is reached."""
 
     def __init__(self, lab: Lab) -> None:
-        self._lab = lab
         mark = secrets.token_hex(3)
         self.name = f"offline-{mark}"
+        self._lab = replace(lab, within=("ip", "netns", "exec", self.name))
         self._outside, inside = f"fo{mark}", f"fi{mark}"
         with lab.outer() as outer:
             network = outer.networks.get("fliswarm-lab")
@@ -50,26 +50,11 @@ class Cell:
 
     def run(self, *words: str, limit: float = 900, **environment: str) -> Done:
         """Run a program of the virtual environment in it."""
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.name, str(PROGRAMS / words[0]), *words[1:]],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=limit,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return self._lab.run(*words, limit=limit, **environment)
 
     def fliswarm(self, *words: str, limit: float = 300) -> Done:
         """Give a command to the manager, through ssh."""
-        return self.run(
-            "fliswarm",
-            *words,
-            limit=limit,
-            FLISWARM_HOST="ssh://manager",
-            FLISWARM_SSH_COMMAND=f"ssh -F {ROOT}/.lab/ssh/config",
-        )
+        return self._lab.fliswarm(*words, limit=limit)
 
     def close(self) -> None:
         """Take it away."""
